@@ -1,0 +1,7 @@
+"""What Exotel sends and takes. Facts and their sources: the project's Exotel reference, cited by section."""
+
+from connector.errors import IngressError
+from connector.exotel.model import Call, CallEvent, Leg
+from connector.exotel.parse import parse_request
+
+__all__ = ["Call", "CallEvent", "IngressError", "Leg", "parse_request"]
