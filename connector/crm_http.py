@@ -1,0 +1,427 @@
+"""The one HTTP client that adapters speak through: credentials, budget, deadline, status -> typed error, redaction.
+
+Reads are retried here, briefly; a write is sent once and tried again by the journal alone. Whether a failed write may
+have had an effect is decided by how far it got: nothing left -> `CrmUnavailable`, something left and no verdict came ->
+`OutcomeUnknown`.
+"""
+
+import ipaddress
+import json
+import re
+import socket
+import time
+from collections.abc import Container, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol, cast
+from urllib.parse import urlencode
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from pydantic import SecretStr
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
+from yarl import URL
+
+from connector.adapter import Adapter
+from connector.errors import (
+    AuthFailed,
+    ConfigError,
+    CrmError,
+    CrmUnavailable,
+    LeaseLost,
+    NotFound,
+    OutcomeUnknown,
+    RateLimited,
+    Rejected,
+)
+from connector.redact import HIDDEN, mask_numbers, redact
+
+#: Monotonic time before which the bytes of a write must leave: the end of the claim minus the CRM's settling time.
+send_before: ContextVar[float | None] = ContextVar("send_before", default=None)
+
+#: An answer of a CRM is JSON of a few kilobytes; a larger one is a mistake that must not fill the memory.
+_MAX_ANSWER = 8 * 1024 * 1024
+#: How long to wait after a 429 that does not say (Freshdesk's, seen without the header).
+_RETRY_UNTOLD_S = 60.0
+#: A read that failed is repeated only while this little time has gone: somebody may be waiting, and a claim ends.
+_REPEAT_READS_FOR_S = 10.0
+
+
+class Budget(Protocol):
+    """The account's gate, as the client sees it."""
+
+    async def spend(self, bucket: str) -> None:
+        """Takes one request from the bucket, waiting briefly for its turn. Raises `RateLimited` where that is long."""
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Reads what an answer tells of the quota."""
+
+    def blocked(self, bucket: str, for_s: float) -> None:
+        """The CRM answered 429: nothing in this bucket for so many seconds."""
+
+
+class Unlimited:
+    """A budget that never refuses: for `check`, and for tests of adapters."""
+
+    async def spend(self, bucket: str) -> None:
+        return
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        return
+
+    def blocked(self, bucket: str, for_s: float) -> None:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer: `body` is decoded JSON, or text, or None where it was empty."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class _PublicOnly(AbstractResolver):
+    """Resolves names, and refuses those that lead into a private network (SSRF), unless the operator named the host."""
+
+    def __init__(self, allowed_hosts: Container[str]) -> None:
+        self._inner = aiohttp.ThreadedResolver()
+        self._allowed = allowed_hosts
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        try:
+            found = await self._inner.resolve(host, port, family)
+        except UnicodeError as error:  # a label that is too long or empty: getaddrinfo cannot even ask for it
+            raise OSError(f"{host} is no host name") from error
+        if host in self._allowed:
+            return found
+        public = [address for address in found if is_public(address["host"])]
+        if not public:
+            raise _private(host)
+        return public
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address belongs to the public internet."""
+    ip = ipaddress.ip_address(address)
+    plain = getattr(ip, "ipv4_mapped", None) or ip
+    return bool(plain.is_global and not plain.is_multicast)
+
+
+def _private(host: str) -> ConfigError:
+    return ConfigError(
+        f"{host} leads to a private address; where that is meant, the operator says so with the connection's base_url."
+    )
+
+
+def session(allowed_hosts: Container[str] = frozenset(), *, limit: int = 512) -> aiohttp.ClientSession:
+    """The client session that all connections share.
+
+    `allowed_hosts`: host names and addresses of the operator's `base_url`s, which may be private; it is asked at each
+    look-up, so a collection that grows as connections are applied may be passed.
+    """
+
+    async def refuse_private(_session: aiohttp.ClientSession, _progress: Any, params: Any) -> None:
+        # aiohttp asks no resolver for an address: `http://169.254.169.254/` would pass the one above.
+        host = params.url.host or ""
+        if (":" in host or host[-1:].isdigit()) and host not in allowed_hosts and not is_public(host):
+            raise _private(host)
+
+    trace = aiohttp.TraceConfig(trace_config_ctx_factory=cast(Any, _progress_of))
+    trace.on_request_start.append(refuse_private)
+    trace.on_request_headers_sent.append(_head_leaves)
+    trace.on_request_chunk_sent.append(_body_leaves)
+    connector = aiohttp.TCPConnector(
+        limit=limit, limit_per_host=0, resolver=_PublicOnly(allowed_hosts), ttl_dns_cache=60, keepalive_timeout=30
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        trace_configs=[trace],
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "exotel-crm-connector"},
+    )
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far one request got."""
+
+    send_before: float | None
+    has_body: bool
+    #: Nothing of this attempt was handed to the socket yet (aiohttp repeats a PUT whose idle connection was closed).
+    fresh: bool = True
+    #: Something of this request was handed to the socket, in this attempt or an earlier one.
+    left: bool = False
+    #: The claim's end stopped it.
+    stopped: bool = False
+
+    def leave(self) -> None:
+        if not self.fresh:
+            return
+        if self.send_before is not None and time.monotonic() >= self.send_before:
+            self.stopped = True
+            raise LeaseLost("The claim ended before the request left; it will be sent by whoever holds the call now.")
+        self.fresh = False
+        self.left = True
+
+
+def _progress_of(trace_request_ctx: "_Progress | None" = None) -> "_Progress | None":
+    return trace_request_ctx
+
+
+# aiohttp keeps the head back until the body is there and writes both at once. It calls these two right before, with the
+# connection in hand: the last moment at which a request can be stopped without a byte of it on the wire.
+
+
+async def _head_leaves(_session: aiohttp.ClientSession, progress: Any, _params: Any) -> None:
+    if progress is not None:
+        progress.fresh = True
+        if not progress.has_body:
+            progress.leave()
+
+
+async def _body_leaves(_session: aiohttp.ClientSession, progress: Any, _params: Any) -> None:
+    if progress is not None:
+        progress.leave()
+
+
+class CrmHttp:
+    """What an adapter sees as `self.http`. Paths are relative to the adapter's `root`.
+
+    Raises `CrmUnavailable` and `RateLimited` (nothing was written), `OutcomeUnknown` (a write may have been),
+    `AuthFailed`, `Rejected`, `NotFound`, `LeaseLost`, `ConfigError` (a redirect, a private address; nothing written).
+    """
+
+    def __init__(self, client: aiohttp.ClientSession, budget: Budget) -> None:
+        self._client = client
+        self._budget = budget
+        self._adapter: Adapter[Any] | None = None
+
+    def bind(self, adapter: Adapter[Any]) -> None:
+        """Names the adapter whose root, headers and error tables apply."""
+        self._adapter = adapter
+
+    async def get(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        bucket: str = "all",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """The decoded body of a read."""
+        return (await self.read(path, query, bucket=bucket, headers=headers)).body
+
+    async def read(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        bucket: str = "all",
+        headers: Mapping[str, str] | None = None,
+        accept: Container[int] = (),
+    ) -> Answer:
+        """A read with its headers; repeated twice on a passing fault. `accept`: statuses that are an answer here."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(_passing),
+            stop=stop_after_attempt(3) | stop_after_delay(_REPEAT_READS_FOR_S),
+            wait=wait_random_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        ):
+            with attempt:
+                return await self._send("GET", path, query=query, bucket=bucket, headers=headers, accept=accept)
+        raise AssertionError("unreachable: tenacity reraises")  # pragma: no cover
+
+    async def post(self, path: str, body: Any = None, *, bucket: str = "all", **how: Any) -> Any:
+        """The decoded body of a write; `how` as in `write`."""
+        return (await self.write("POST", path, body, bucket=bucket, **how)).body
+
+    async def put(self, path: str, body: Any = None, *, bucket: str = "all", **how: Any) -> Any:
+        """The decoded body of a write; `how` as in `write`."""
+        return (await self.write("PUT", path, body, bucket=bucket, **how)).body
+
+    async def patch(self, path: str, body: Any = None, *, bucket: str = "all", **how: Any) -> Any:
+        """The decoded body of a write; `how` as in `write`."""
+        return (await self.write("PATCH", path, body, bucket=bucket, **how)).body
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        form: aiohttp.FormData | None = None,
+        bucket: str = "all",
+        headers: Mapping[str, str] | None = None,
+        accept: Container[int] = (),
+    ) -> Answer:
+        """One request that changes something: `body` as JSON, or `form` as a form. Sent once, before the claim ends.
+
+        `accept` names statuses that are an answer here and no error, such as a 409 that tells which record is there.
+        """
+        return await self._send(
+            method, path, query=query, body=body, form=form, bucket=bucket, headers=headers, accept=accept
+        )
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        bucket: str = "all",
+    ) -> Any:
+        """The decoded body of a read that the API wants as POST (a search): it changes nothing, so is never unsure."""
+        return (await self._send(method, path, query=query, body=body, bucket=bucket, writes=False)).body
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        form: aiohttp.FormData | None = None,
+        bucket: str = "all",
+        headers: Mapping[str, str] | None = None,
+        accept: Container[int] = (),
+        writes: bool | None = None,
+    ) -> Answer:
+        adapter = self._adapter
+        if adapter is None:
+            raise RuntimeError("CrmHttp.bind was not called")
+        writes = method != "GET" if writes is None else writes
+        await self._budget.spend(bucket)
+        # urlencode writes `+` as %2B; yarl alone would leave a raw plus, which CRMs read as a blank.
+        url = adapter.root + path + ("?" + urlencode(query) if query else "")
+        data: Any = form
+        sent_headers = {"Accept": "application/json", **adapter.headers(), **(headers or {})}
+        if body is not None:
+            # "replace": a lone surrogate, which some client's text may hold, is no UTF-8
+            data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            sent_headers["Content-Type"] = "application/json"
+        progress = _Progress(send_before.get() if writes else None, has_body=data is not None)
+        try:
+            async with self._client.request(
+                method,
+                URL(url, encoded=True),
+                data=data,
+                headers=sent_headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=adapter.timeout_s, connect=min(10.0, adapter.timeout_s)),
+                trace_request_ctx=progress,
+            ) as response:
+                raw = await _whole(response)
+                status, answered = response.status, response.headers
+        except (aiohttp.ClientError, TimeoutError, OSError, LeaseLost) as error:
+            # aiohttp's errors may quote the URL, and with it a number: they are named by their type only.
+            if progress.stopped and not progress.left:
+                raise LeaseLost("The claim ended before the request left.") from None
+            raise _lost(error, unsure=writes and progress.left) from None
+        self._budget.learn(answered)
+        decoded = _decode(raw)
+        if 200 <= status < 300 or status in accept:
+            return Answer(status, answered, decoded)
+        raise self._error(adapter, status, answered, decoded, writes=writes, bucket=bucket)
+
+    def _error(
+        self, adapter: Adapter[Any], status: int, headers: Mapping[str, str], body: Any, *, writes: bool, bucket: str
+    ) -> CrmError | ConfigError:
+        code = adapter.error_code(body)
+        kind = adapter.errors.get((status, code)) or adapter.errors.get((status, None))
+        if kind is None and 300 <= status < 400:
+            # never followed: it would carry the credentials elsewhere
+            return ConfigError(
+                f"{adapter.title} answers with a redirect: the address in the settings is not the one of its API "
+                "(a host name of your own does not work here).",
+                log=f"{adapter.name} answered {status}",
+            )
+        kind = kind or _general(status, writes=writes)
+        words = {part: _discreet(text, adapter)[:300] for part, text in adapter.error_words(body).items()}
+        said = "; ".join(f"{part}: {text}" if part else text for part, text in words.items())
+        text = f"{adapter.title} answered {status}" + (f" ({said[:500]})" if said else "") + "."
+        logged = f"{adapter.name} answered {status} {code or ''}".rstrip()
+        if issubclass(kind, CrmUnavailable):
+            wait_s = retry_after(headers)
+            if issubclass(kind, RateLimited):
+                wait_s = _RETRY_UNTOLD_S if wait_s is None else wait_s
+                self._budget.blocked(bucket, wait_s)
+            return kind(text, status=status, retry_after_s=wait_s, log=logged)
+        if issubclass(kind, Rejected):
+            return kind(text, parts=tuple(part for part in words if part), words=words, status=status, log=logged)
+        return kind(text, status=status, log=logged)
+
+
+def _discreet(text: str, adapter: Adapter[Any]) -> str:
+    """A CRM's words without what it repeats of ours: a key, a number."""
+    values = [getattr(adapter.settings, name) for name in type(adapter.settings).model_fields]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    for secret in filter(None, (*secrets, adapter.home.token)):
+        text = text.replace(secret, HIDDEN)
+    return mask_numbers(redact(text))
+
+
+def _general(status: int, *, writes: bool) -> type[CrmError]:
+    if status in (401, 403):
+        return AuthFailed
+    if status in (404, 410):
+        return NotFound
+    if status == 429:
+        return RateLimited
+    if status in (408, 425) or status >= 500:
+        return OutcomeUnknown if writes else CrmUnavailable
+    return Rejected
+
+
+def _passing(error: BaseException) -> bool:
+    # a fault that tells its own waiting time is not over in a second
+    return isinstance(error, CrmUnavailable) and not isinstance(error, RateLimited) and error.retry_after_s is None
+
+
+def _lost(error: BaseException, *, unsure: bool) -> CrmError:
+    what = "did not answer in time" if isinstance(error, TimeoutError) else "could not be reached"
+    logged = f"{what}: {type(error).__name__}"
+    if unsure:
+        what = "gave no answer" if what == "could not be reached" else what
+        return OutcomeUnknown(f"The CRM {what} after the request had left.", log=logged)
+    return CrmUnavailable(f"The CRM {what}.", log=logged)
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while part := await response.content.readany():
+        size += len(part)
+        if size > _MAX_ANSWER:
+            raise aiohttp.ClientPayloadError("the answer is too large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decode(raw: bytes) -> Any:
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):  # no JSON, or nested to make us fail
+        return raw.decode("utf-8", "replace")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a `Retry-After` header (a number, or a date), None where it is absent or unreadable."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None

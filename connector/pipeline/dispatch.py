@@ -1,0 +1,189 @@
+"""Dispatch: which due deliveries are claimed next, and how many at once.
+
+Order: by class (missed and voicemail before logs and tickets before late looks), connections of a class in turn, a
+connection's deliveries by due time. A connection holds at most `CAP` slots while others have work, so that one slow
+CRM does not hold the others' calls; without others it may take more, up to half of the slots.
+
+Hints make it soon (accept and finished attempts say where work is), a look at the due rows every second makes it sure.
+"""
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Protocol
+
+from connector.clock import Clock
+from connector.errors import StoreBusy
+from connector.pipeline.journal import LEASE_S
+from connector.pipeline.runner import Result
+from connector.store import queries
+from connector.store.database import Database
+from connector.store.queries import Claim, Work
+
+log = logging.getLogger(__name__)
+
+SLOTS: Final = 128
+CAP: Final = 16
+_CLASSES: Final = (1, 2, 3)
+_LOOK_EVERY_S: Final = 1.0
+#: After so long due, a delivery is lifted one class.
+_AGED_S: Final = 3600.0
+#: Claims are gathered for so long while work is under way: fewer, larger transactions.
+_GATHER_S: Final = 0.004
+_AT_ONCE: Final = 16
+
+
+class Rooms(Protocol):
+    """What a connection's account has room for."""
+
+    def room(self, connection_id: str) -> int:
+        """How many more deliveries may start now; 0 where it is paused or its circuit is open."""
+
+    def started(self, connection_id: str, change: int) -> None:
+        """A delivery started (+1) or ended (-1)."""
+
+
+class Dispatcher:
+    """Claims due work and runs it, until it is told to stop."""
+
+    def __init__(
+        self,
+        db: Database,
+        rooms: Rooms,
+        run: Callable[[Work], Awaitable[Result | None]],
+        clock: Clock,
+        *,
+        slots: int = SLOTS,
+        cap: int = CAP,
+    ) -> None:
+        self._db = db
+        self._rooms = rooms
+        self._run = run
+        self._clock = clock
+        self._slots = slots
+        self._cap = cap
+        self.owner = uuid.uuid4().hex[:12]
+        self._hints: dict[int, dict[str, None]] = {priority: {} for priority in _CLASSES}
+        self._running: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    def wake(self, connection_id: str, priority: int, in_s: float = 0.0) -> None:
+        """A delivery of this connection is due, now or in a moment."""
+        if in_s <= 0:
+            self._hints[priority][connection_id] = None
+            self._wake.set()
+        elif in_s <= _LOOK_EVERY_S:  # later ones are found by the look
+            asyncio.get_running_loop().call_later(in_s, self.wake, connection_id, priority)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Works; on leaving, what runs is finished first (for at most 20 s)."""
+        loops = [
+            asyncio.create_task(self._look_loop(), name="dispatch-look"),
+            asyncio.create_task(self._claim_loop(), name="dispatch-claim"),
+        ]
+        try:
+            yield
+        finally:
+            self._stopping = True
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            if self._tasks:
+                _done, late = await asyncio.wait(self._tasks, timeout=20)
+                for task in late:
+                    task.cancel()
+                await asyncio.gather(*late, return_exceptions=True)
+
+    async def _look_loop(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except StoreBusy as error:
+                log.warning("the store is busy", extra={"error": str(error)})
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _look(self) -> None:
+        now = self._clock.now()
+        for connection_id, priority, due_at in await self._db.read(queries.due):
+            if priority > 1 and due_at <= now - _AGED_S:
+                await self._db.write(queries.promote, (connection_id, priority, now - _AGED_S))
+                self.wake(connection_id, priority - 1)
+            self.wake(connection_id, priority, due_at - now)
+
+    async def _claim_loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                more = True
+                while more:
+                    more = await self._claim()
+                    await asyncio.sleep(_GATHER_S if more else 0)
+            except StoreBusy as error:
+                log.warning("the store is busy", extra={"error": str(error)})
+                await asyncio.sleep(_LOOK_EVERY_S)
+                self._wake.set()
+            if self._tasks:
+                await asyncio.sleep(_GATHER_S)
+
+    async def _claim(self) -> bool:
+        """Claims what there is room for. True where there may be more."""
+        wishes = self._wishes()
+        if not wishes:
+            return False
+        granted = await asyncio.gather(*(self._db.write(queries.claim, wish) for wish in wishes))
+        for wish, works in zip(wishes, granted, strict=True):
+            if len(works) < wish.limit:
+                self._hints[wish.priority].pop(wish.connection_id, None)
+            for work in works:
+                self._start(work)
+        return True
+
+    def _wishes(self) -> list[Claim]:
+        free = self._slots - len(self._tasks)
+        now = self._clock.now()
+        wishes: list[Claim] = []
+        wished: dict[str, int] = {}
+        for priority in _CLASSES:
+            hints = self._hints[priority]
+            others = sum(1 for waiting in self._hints.values() for _ in waiting) > 1
+            for connection_id in list(hints):
+                if free <= 0:
+                    return wishes
+                taken = self._running.get(connection_id, 0) + wished.get(connection_id, 0)
+                cap = self._cap if others else max(self._cap, self._slots // 2)
+                room = self._rooms.room(connection_id) - wished.get(connection_id, 0)
+                limit = min(cap - taken, room, free, _AT_ONCE)
+                if limit <= 0:
+                    continue
+                # To the end of the line: connections of a class take turns.
+                del hints[connection_id]
+                hints[connection_id] = None
+                free -= limit
+                wished[connection_id] = wished.get(connection_id, 0) + limit
+                wishes.append(Claim(connection_id, priority, limit, self.owner, now, now + LEASE_S))
+        return wishes
+
+    def _start(self, work: Work) -> None:
+        self._running[work.connection_id] = self._running.get(work.connection_id, 0) + 1
+        self._rooms.started(work.connection_id, 1)
+        task = asyncio.get_running_loop().create_task(self._work(work), name="delivery")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, work: Work) -> None:
+        try:
+            result = await self._run(work)
+        finally:
+            self._running[work.connection_id] -= 1
+            if not self._running[work.connection_id]:
+                del self._running[work.connection_id]
+            self._rooms.started(work.connection_id, -1)
+            self._wake.set()
+        if result is not None and result.state == "pending" and not self._stopping:
+            self.wake(work.connection_id, work.priority, result.due_at - self._clock.now())

@@ -1,0 +1,172 @@
+"""Plan: everything known about a call -> what each record should say. No I/O, no clock of its own.
+
+`plan` alone decides; what differs from the journal is done. It only ever asks for more as more is known of a call
+(a missed call stays one that was missed, whatever comes later), so that the order of arrival does not matter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from connector.adapter import Adapter, Agent, Desk, Kind, Ref
+from connector.exotel.model import Call, Outcome
+from connector.options import DeskOptions
+from connector.tenants import Connection, Tenant
+
+#: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
+QUIET_S: Final = 120.0
+#: With an agent on the line nothing is concluded before Exotel's longest call.
+LONGEST_CALL_S: Final = 4 * 3600.0
+#: After a terminal event an input that was overtaken on its way may still come.
+LAST_INPUT_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """For whom is planned: the connection, with the options of the delivery's revision, and what its adapter offers."""
+
+    tenant: Tenant
+    connection: Connection
+    adapter: type[Adapter[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one slot should say. `needs` are slots without whose record it cannot be written."""
+
+    slot: str
+    kind: Kind
+    #: Template part (`ticket`, `note`) and variant (`missed`, `voicemail`, ...) that make the words.
+    part: str
+    variant: str
+    needs: tuple[str, ...] = ()
+    agent: Agent | None = None
+    #: A person's choice of record: nothing is created, the slot adopts it.
+    adopt: Ref | None = None
+    #: Only words of a record that is there already are brought up to date.
+    only_update: bool = False
+    #: The caller's open record is taken instead of a new one, if there is one.
+    prefer_open: bool = False
+    #: Written only where the named slot adopted a record that was open already.
+    only_on_open: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in order, when to look again if no event comes before (Unix time), and how the call stands."""
+
+    steps: tuple[Step, ...]
+    look_again_at: float | None
+    outcome: Outcome
+    #: Why nothing is written, where policy says so.
+    not_due: str | None = None
+
+
+def plan(call: Call, target: Target, now: float) -> Plan:
+    """What the call should leave in this connection's CRM, as far as it is known at `now`."""
+    quiet_at = call.last_event_at + (LONGEST_CALL_S if call.agent_open else QUIET_S)
+    quiet = now >= quiet_at
+    outcome = outcome_of(call, quiet=quiet)
+    look_again_at = None if call.over or quiet else quiet_at
+    not_due = _not_due(call, target)
+    if not_due:
+        return Plan((), None, outcome, not_due)
+    if _took_input(call) and call.terminal_at is not None and not quiet:
+        settled_at = call.terminal_at + LAST_INPUT_S
+        if now < settled_at:
+            return Plan((), settled_at, outcome)
+    steps: tuple[Step, ...] = ()
+    if issubclass(target.adapter, Desk):
+        steps += _desk(call, target, outcome, quiet=quiet)
+    return Plan(steps, look_again_at, outcome)
+
+
+def outcome_of(call: Call, *, quiet: bool) -> Outcome:
+    """How the call ended; what no event told is concluded once the call is quiet."""
+    if call.outcome != "in-progress" or not quiet:
+        return call.outcome
+    if any(agent.answered for agent in call.agents):
+        return "answered"
+    if call.agents:
+        return "missed"
+    if _took_input(call):
+        return "ivr" if "end" in call.kinds else "abandoned"
+    return "missed"
+
+
+def _took_input(call: Call) -> bool:
+    return bool(call.kinds & {"ivr", "gather"})
+
+
+def _not_due(call: Call, target: Target) -> str | None:
+    options = target.connection.options
+    if call.customer_number is not None and call.customer_number in options.ignore:
+        return "the caller is on the list of numbers that are never recorded"
+    if options.exophones and call.exophone not in options.exophones:
+        return "the call was not on one of this connection's ExoPhones"
+    return None
+
+
+def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple[Step, ...]:
+    options = target.connection.options
+    assert isinstance(options, DeskOptions)
+    who = answered_by(call, target.connection.agents)
+    assignee = who if options.assign == "agent" else None
+    about = _ticket(call, options, outcome, quiet=quiet)
+    link = next((link for link in call.links if link.connection == target.connection.id), None)
+    steps: list[Step] = []
+    if link is not None:
+        steps.append(Step("ticket", "ticket", "ticket", about or "answered", adopt=Ref("ticket", link.id, link.url)))
+        steps.append(Step("note:link", "note", "link", "link", needs=("ticket",)))
+    elif about is not None:
+        steps.append(
+            Step(
+                "ticket",
+                "ticket",
+                "ticket",
+                about,
+                agent=assignee,
+                prefer_open=about == "missed" and options.missed == "open_ticket",
+            )
+        )
+        steps.append(Step("note:call", "note", "call", about, needs=("ticket",), only_on_open="ticket"))
+    elif outcome == "answered":
+        steps.append(Step("ticket", "ticket", "ticket", "answered", agent=assignee, only_update=True))
+    if not steps:
+        return ()
+    talked = call.duration_s if outcome in ("answered", "voicemail") else None
+    recording = call.recording_url if options.recording != "none" else None
+    if recording or talked:
+        steps.append(
+            Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
+        )
+    return tuple(steps)
+
+
+def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) -> str | None:
+    """Which ticket: the first that holds (design, section 6)."""
+    inbound = call.direction == "inbound"
+    if call.voicemail:
+        return "voicemail"
+    if inbound and (call.missed or outcome == "missed"):
+        return "missed"
+    if inbound and ("automated_answered" in call.kinds or (options.answered == "ticket" and outcome == "answered")):
+        return "answered"
+    if not inbound and (call.over or quiet):
+        return "outbound"
+    if _took_input(call) and ("end" in call.kinds or call.over or quiet):
+        return "ivr"
+    return None
+
+
+def answered_by(call: Call, agents: Sequence[Agent]) -> Agent | None:
+    """The agent of the map who answered, by number, else by e-mail."""
+    if call.agent_number is not None:
+        for agent in agents:
+            if agent.phone == call.agent_number:
+                return agent
+    if call.agent_email is not None:
+        for agent in agents:
+            if agent.email is not None and agent.email.casefold() == call.agent_email.casefold():
+                return agent
+    return None

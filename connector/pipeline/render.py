@@ -1,0 +1,234 @@
+"""Render: a planned step and what is known of the call -> the words of one record (`Entry`)."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from connector.adapter import Adapter, Agent, Desk, Entry, Ref
+from connector.errors import ConfigError, Rejected
+from connector.exotel import recordings
+from connector.exotel.model import Call, Outcome
+from connector.options import Options
+from connector.phone import display
+from connector.pipeline.plan import Step, Target, answered_by
+from connector.pipeline.sandbox import compiled, rendered
+from connector.pipeline.words import DESK, TITLES, Words
+
+_OUTCOMES: Final[Mapping[Outcome, str]] = {
+    "answered": "Answered",
+    "missed": "Missed",
+    "voicemail": "Voicemail",
+    "ivr": "Input taken",
+    "abandoned": "Caller left in the menu",
+    "in-progress": "In progress",
+}
+_UNREACHED: Final = {"busy": "Busy", "no-answer": "No answer", "failed": "Failed", "canceled": "Cancelled"}
+
+#: template parts that people may write, and whether they are HTML
+PARTS: Final = {"subject": False, "body": True, "note": True, "call": True, "link": True}
+_LEFT_OUT: Final = "left out, the link does not lead to Exotel"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """Words for a record, and what a person should know about them."""
+
+    entry: Entry
+    warnings: tuple[str, ...] = ()
+
+
+def render(step: Step, call: Call, target: Target, outcome: Outcome) -> Rendered:
+    """The entry of a step. Raises `Rejected` where the tenant's template cannot be filled in."""
+    known = facts(step, call, target, outcome)
+    words = _words(target.adapter)
+    options = target.connection.options
+    warnings = ("The recording was left out: its link does not lead to Exotel.",) if known["recording_left_out"] else ()
+    if step.part == "ticket":
+        entry = Entry(
+            subject=rendered(_source("subject", step.variant, options, words), known, html=False),
+            html=rendered(_source("body", step.variant, options, words), known, html=True),
+            agent=step.agent,
+            fields={name: rendered(source, known, html=False) for name, source in options.fields.items()},
+        )
+        return Rendered(entry)
+    html = rendered(_source(step.part, step.variant, options, words), known, html=True)
+    return Rendered(Entry(html=html, agent=step.agent), warnings)
+
+
+def without(entry: Entry, parts: frozenset[str]) -> Entry:
+    """The entry without optional parts that the CRM refused: `agent`, `fields.<name>`, `<name of a field>`."""
+    return replace(
+        entry,
+        agent=None if "agent" in parts else entry.agent,
+        fields={name: v for name, v in entry.fields.items() if not {name, f"fields.{name}"} & parts},
+    )
+
+
+def optional(entry: Entry, parts: tuple[str, ...]) -> frozenset[str]:
+    """Those of the refused parts that the entry has and a record can do without; empty if one is indispensable."""
+    found = {part for part in parts if without(entry, frozenset({part})) != entry}
+    return frozenset(found) if len(found) == len(set(parts)) else frozenset()
+
+
+def digest(entry: Entry) -> str:
+    """Hash of what a record should say: equal entries need no write."""
+    return hashlib.sha256(json.dumps(sent(entry), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def sent(entry: Entry) -> dict[str, Any]:
+    """The entry as it is kept in the journal."""
+    return {
+        "subject": entry.subject,
+        "text": entry.text,
+        "html": entry.html,
+        "agent": entry.agent.id if entry.agent else None,
+        "private": entry.private,
+        "fields": dict(entry.fields),
+    }
+
+
+def facts(step: Step, call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
+    """What templates may name: plain strings, lists and dicts. Empty where nothing is known."""
+    tenant, connection = target.tenant, target.connection
+    number = display(call.customer_number, tenant.country)
+    agent = answered_by(call, connection.agents)
+    linked = step.adopt or Ref("ticket", "")
+    link, left_out = "", ""
+    if call.recording_url and connection.options.recording != "none":
+        if recordings.allowed(call.recording_url, tenant.sid, tenant.api_url):
+            link = call.recording_url
+        else:
+            left_out = _LEFT_OUT
+    talked = call.duration_s if outcome in ("answered", "voicemail") else None
+    return {
+        "title": TITLES.get(step.variant, "Call"),
+        "number": number,
+        "number_label": "To" if call.direction == "outbound" else "From",
+        "direction": call.direction,
+        "exophone": _exophone(call, target),
+        "when": _when(call, tenant.time_zone),
+        "agent": _agent(call, agent, tenant.country),
+        "outcome": _outcome(call, outcome),
+        "ended_by": call.disconnected_by or "",
+        "call_sid": call.call_sid or "",
+        "custom_field": call.custom_field or "",
+        "digits": [{"label": d.label, "digits": d.digits} for d in call.digits],
+        "recording": link,
+        "recording_left_out": left_out,
+        "duration": clock_time(talked) if talked else "",
+        "duration_s": talked or 0,
+        "tenant": tenant.sid,
+        "linked": {"id": linked.id, "url": linked.url or ""},
+    }
+
+
+def clock_time(seconds: int) -> str:
+    """`00:00:04`"""
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def _outcome(call: Call, outcome: Outcome) -> str:
+    if outcome == "missed" and call.status in _UNREACHED:
+        return (
+            f"{_OUTCOMES[outcome]} ({_UNREACHED[call.status]})"
+            if call.direction == "inbound"
+            else _UNREACHED[call.status]
+        )
+    return _OUTCOMES[outcome]
+
+
+def _exophone(call: Call, target: Target) -> str:
+    if call.exophone is None:
+        return ""
+    number = display(call.exophone, target.tenant.country)
+    name = target.tenant.exophones.get(call.exophone)
+    return f"{name} ({number})" if name else number
+
+
+def _agent(call: Call, agent: Agent | None, country: str) -> str:
+    number = display(call.agent_number, country) if call.agent_number else ""
+    name = agent.name if agent is not None else (call.agent_email or "")
+    if name and number:
+        return f"{name} ({number})"
+    return name or number
+
+
+def _when(call: Call, zone: str) -> str:
+    began = call.started_at or datetime.fromtimestamp(call.first_event_at, UTC)
+    return began.astimezone(_zone(zone)).strftime("%a, %d %b %Y %H:%M:%S %Z")
+
+
+@lru_cache(maxsize=512)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)
+
+
+def _words(adapter: type[Adapter[Any]]) -> tuple[Words, ...]:
+    return (adapter.default_words, DESK) if issubclass(adapter, Desk) else (adapter.default_words,)
+
+
+def _source(part: str, variant: str, options: Options, words: tuple[Words, ...]) -> str:
+    chosen = options.templates.get(part)
+    if isinstance(chosen, str):
+        return chosen
+    for known in (chosen or {}, *(defaults.get(part, {}) for defaults in words)):
+        if variant in known:
+            return known[variant]
+        if "" in known:
+            return known[""]
+    raise Rejected(f"There is no template for {part} of a call that was {variant}.", parts=("template",))
+
+
+def check_templates(options: Options) -> None:
+    """Compiles and tries every template of the options. Raises `ConfigError` naming the one that is wrong."""
+    for name, source in options.fields.items():
+        _try(f"options.fields.{name}", source, html=False)
+    for part, chosen in options.templates.items():
+        if part not in PARTS:
+            raise ConfigError(
+                f"is not a template; known are {', '.join(sorted(PARTS))}", field=f"options.templates.{part}"
+            )
+        for variant, source in {"": chosen}.items() if isinstance(chosen, str) else chosen.items():
+            if variant and variant not in TITLES:
+                known = ", ".join(sorted(TITLES))
+                raise ConfigError(
+                    f"is not a kind of ticket; known are {known}", field=f"options.templates.{part}.{variant}"
+                )
+            _try(f"options.templates.{part}" + (f".{variant}" if variant else ""), source, html=PARTS[part])
+
+
+def _try(where: str, source: str, *, html: bool) -> None:
+    try:
+        compiled(source, html=html)
+        rendered(source, _SAMPLE, html=html)
+    except ConfigError as error:
+        raise ConfigError(error.message, field=where) from error
+    except Rejected as error:
+        raise ConfigError(error.message, field=where) from error
+
+
+_SAMPLE: Final[Mapping[str, Any]] = {
+    "title": "Missed call",
+    "number": "08884643606",
+    "number_label": "From",
+    "direction": "inbound",
+    "exophone": "Support line (08047494574)",
+    "when": "Wed, 27 Dec 2023 12:17:05 IST",
+    "agent": "Avnish (09711581199)",
+    "outcome": "Missed",
+    "ended_by": "Caller",
+    "call_sid": "0123456789abcdef0123456789abcdef",
+    "custom_field": "",
+    "digits": [{"label": "ivr_tag_1", "digits": "2"}],
+    "recording": "https://recordings.exotel.com/exotelrecordings/example/1.mp3",
+    "recording_left_out": "",
+    "duration": "00:00:04",
+    "duration_s": 4,
+    "tenant": "example",
+    "linked": {"id": "1", "url": "https://example.com/1"},
+}

@@ -1,0 +1,272 @@
+"""Runner: a claimed delivery in, its new state out. Every way that an attempt can end is decided here."""
+
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from connector.adapter import Adapter
+from connector.clock import Clock
+from connector.crm_http import send_before
+from connector.errors import (
+    AuthFailed,
+    CrmError,
+    CrmUnavailable,
+    IngressError,
+    LeaseLost,
+    OutcomeUnknown,
+    RateLimited,
+    StoreBusy,
+)
+from connector.exotel.model import Call, Link
+from connector.exotel.parse import parse_request
+from connector.pipeline.attempt import Attempt
+from connector.pipeline.contacts import Contacts
+from connector.pipeline.fold import Arrived, Known, fold
+from connector.pipeline.gate import Gate
+from connector.pipeline.journal import Journal
+from connector.pipeline.plan import Plan, Target, plan
+from connector.pipeline.waiting import Waiting
+from connector.store.database import Database
+from connector.store.queries import Finish, StoredEvent, Work
+from connector.tenants import Tenant
+
+log = logging.getLogger(__name__)
+
+#: Retries are spread over 28 h of open connection, then the delivery is dead (design, section 7).
+RETRY_FOR_S: Final = 28 * 3600.0
+_RETRY: Final = wait_random_exponential(multiplier=1, max=15 * 60)
+_UNTOLD_S: Final = 60.0
+_WARNINGS_KEPT: Final = 20
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Full jitter from 1 s to 15 min; `attempt` counts from 1."""
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = min(attempt, 32)
+    return _RETRY(state)
+
+
+class Registered(Protocol):
+    """What the runner asks of the pipeline that owns it."""
+
+    async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
+        """For whom the work is done; None where tenant or connection is gone or disabled."""
+
+    async def auth_failed(self, target: Target, error: AuthFailed) -> bool:
+        """Asks `check()`; True where the account is paused now, False where the credentials are good."""
+
+    def gate_changed(self, gate: Gate) -> None:
+        """Stores a gate whose state changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A delivery's new state, and when it is due again if it is pending."""
+
+    state: str
+    reason: str | None
+    due_at: float
+
+
+def read(events: list[StoredEvent], country: str) -> list[Arrived]:
+    """Stored events as the fold takes them. A request that cannot be read any more tells nothing."""
+    arrived: list[Arrived] = []
+    for event in events:
+        if event.source == "agent":
+            act = json.loads(event.body or b"{}")
+            link = Link(connection=event.connection_id or "", id=str(act["ticket"]), url=act.get("url"))
+            arrived.append(Arrived(link, event.received_at, event.id))
+            continue
+        try:
+            parsed = parse_request(
+                event=event.kind,
+                method=event.method,
+                query=parse_qsl(event.query, keep_blank_values=True),
+                content_type=event.content_type,
+                body=event.body or b"",
+                country=country,
+            )
+        except IngressError:
+            log.warning("a stored event cannot be read", extra={"event": event.id})
+            continue
+        arrived.append(Arrived(parsed, event.received_at, event.id))
+    return arrived
+
+
+def known(tenant: Tenant, target: Target) -> Known:
+    """Whose numbers are the tenant's own."""
+    agents = frozenset(agent.phone for agent in target.connection.agents if agent.phone)
+    return Known(exophones=frozenset(tenant.exophones), agents=agents)
+
+
+class Runner:
+    """Carries out claimed deliveries."""
+
+    def __init__(
+        self, db: Database, contacts: Contacts, owner: Registered, clock: Clock, *, restored_at: float | None = None
+    ) -> None:
+        self._db = db
+        self._contacts = contacts
+        self._owner = owner
+        self._clock = clock
+        self._restored_at = restored_at
+
+    async def run(self, work: Work) -> Result | None:
+        """One attempt. None where the claim was lost: whoever holds the delivery now goes on."""
+        found = await self._owner.target(work)
+        try:
+            if found is None:
+                return await self._finish(_Outcome(self._clock, work), None, None)
+            return await self._attempt(work, *found)
+        except LeaseLost:
+            log.info("the claim was lost", extra={"delivery": work.id, "call_sid": work.call_sid})
+        except StoreBusy as error:
+            # The claim runs out by itself; what was sent is then looked up before anything is sent again.
+            log.warning("the store is busy", extra={"delivery": work.id, "error": str(error)})
+        return None
+
+    async def _attempt(self, work: Work, target: Target, adapter: Adapter[Any], gate: Gate) -> Result:
+        outcome = _Outcome(self._clock, work)
+        outcome.fields = {
+            "tenant": target.tenant.sid,
+            "connection": target.connection.name,
+            "call_sid": work.call_sid,
+            "delivery": work.id,
+            "attempt": work.attempts + 1,
+        }
+        journal = Journal(self._db, work, self._clock, adapter.settle_s)
+        send_before.set(self._clock.monotonic() + (work.lease_until - self._clock.now()) - adapter.settle_s)
+        look_first = self._restored_at is not None and work.call_created_at <= self._restored_at
+        call: Call | None = None
+        planned: Plan | None = None
+        attempt: Attempt | None = None
+        try:
+            call = fold(read(work.events, target.tenant.country), known(target.tenant, target))
+            planned = plan(call, target, self._clock.now())
+            attempt = Attempt(target, adapter, call, journal, self._contacts, self._clock, look_first=look_first)
+            await attempt.run(planned)
+            if gate.succeeded():
+                self._owner.gate_changed(gate)
+            outcome.settled(planned, attempt)
+        except Waiting as waiting:
+            outcome.waits(waiting.until, waiting.state, waiting.reason)
+        except AuthFailed as error:
+            if await self._owner.auth_failed(target, error):
+                outcome.waits(self._clock.now(), "paused", error.message)
+            else:
+                outcome.dies(
+                    "rejected", f"{error.message} The credentials are good, so it is this request that is not allowed."
+                )
+        except RateLimited as error:
+            outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
+        except (CrmUnavailable, OutcomeUnknown) as error:
+            if gate.failed():
+                self._owner.gate_changed(gate)
+            outcome.retries(error)
+        except (LeaseLost, StoreBusy):
+            raise
+        except CrmError as error:
+            outcome.dies("rejected", error.message)
+        except Exception as error:
+            log.error("a fault of ours", extra={**outcome.fields, "traceback": traceback.format_exc()})
+            outcome.dies("bug", f"A fault of the connector ({type(error).__name__}); its log has the details.")
+        if attempt is not None:
+            outcome.warn(attempt.ended.warnings)
+        if planned is not None and planned.not_due:
+            outcome.warn([f"nothing is written: {planned.not_due}"])
+        outcome.revision = target.connection.revision
+        summary = summary_of(call, planned) if call is not None and planned is not None else None
+        return await self._finish(outcome, journal, summary, call.customer_number if call else None)
+
+    async def _finish(
+        self, outcome: "_Outcome", journal: Journal | None, summary: str | None, customer: str | None = None
+    ) -> Result:
+        work = outcome.work
+        journal = journal or Journal(self._db, work, self._clock, 0)
+        finish = Finish(
+            state=outcome.state,
+            reason=outcome.reason,
+            due_at=outcome.due_at,
+            attempts=outcome.attempts,
+            retried_s=outcome.retried_s,
+            last_error=outcome.last_error,
+            warnings=json.dumps(outcome.warnings[-_WARNINGS_KEPT:], ensure_ascii=False),
+            revision=outcome.revision,
+            summary=summary,
+            customer=customer,
+        )
+        overtaken = await journal.finish(finish)
+        level = {"done": logging.INFO, "dead": logging.ERROR}.get(outcome.state, logging.DEBUG)
+        if outcome.reason == "retrying":
+            level = logging.WARNING
+        if log.isEnabledFor(level):
+            log.log(level, "delivery %s", outcome.state, extra={**outcome.fields, "error": outcome.last_error})
+        if overtaken and outcome.reason not in ("retrying", "quota", "paused"):
+            return Result("pending", "waiting", self._clock.now())
+        return Result(outcome.state, outcome.reason, outcome.due_at)
+
+
+class _Outcome:
+    """The delivery's new state, as it is found out."""
+
+    def __init__(self, clock: Clock, work: Work) -> None:
+        self._clock = clock
+        self.work = work
+        self.fields: dict[str, Any] = {}
+        self.state = "done"
+        self.reason: str | None = None
+        self.due_at = clock.now()
+        self.attempts = work.attempts
+        self.retried_s = work.retried_s
+        self.last_error: str | None = None
+        self.warnings: list[str] = json.loads(work.warnings)
+        self.revision = work.revision
+
+    def settled(self, planned: Plan, attempt: Attempt) -> None:
+        """Every step had its turn."""
+        self.attempts = 0
+        self.retried_s = 0.0
+        if attempt.ended.dead is not None:
+            self.dies(*attempt.ended.dead)
+        elif planned.look_again_at is not None:
+            self.state, self.reason, self.due_at = "pending", "waiting", planned.look_again_at
+
+    def waits(self, until: float, reason: str, words: str) -> None:
+        """Nothing is counted: it goes on at a known time."""
+        self.state, self.reason, self.due_at = "pending", reason, until
+        self.last_error = words
+
+    def retries(self, error: CrmUnavailable | OutcomeUnknown) -> None:
+        """Once more, later; dead after 28 h of trying."""
+        self.attempts += 1
+        told_s = error.retry_after_s if isinstance(error, CrmUnavailable) else None
+        delay_s = max(retry_delay_s(self.attempts), told_s or 0.0)
+        self.retried_s += delay_s
+        self.last_error = error.message
+        if self.retried_s > RETRY_FOR_S:
+            self.state, self.reason = "dead", "expired"
+        else:
+            self.state, self.reason, self.due_at = "pending", "retrying", self._clock.now() + delay_s
+
+    def dies(self, reason: str, words: str) -> None:
+        """Somebody must change something."""
+        self.state, self.reason, self.last_error = "dead", reason, words
+
+    def warn(self, words: list[str]) -> None:
+        """Adds what a person should know, once."""
+        self.warnings.extend(word for word in words if word not in self.warnings)
+
+
+def summary_of(call: Call, planned: Plan) -> str:
+    """The fold as lists and the API show it: `Call` as JSON, with the outcome as planned."""
+    shown = call.model_dump(
+        mode="json", exclude={"links", "agent_open", "terminal_at", "last_event_at", "first_event_at"}
+    )
+    shown["kinds"] = sorted(call.kinds)
+    shown["outcome"] = planned.outcome
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,249 @@
+"""Pipeline: accept on one side, deliveries on the other, and what people ask of both (replay, check, resume)."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Container
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from connector import crm_http, metrics, registry
+from connector.adapter import Adapter, Checked
+from connector.clock import SYSTEM, Clock
+from connector.directories import Directories, options_of
+from connector.errors import AuthFailed, ConfigError, StoreBusy
+from connector.options import Options
+from connector.pipeline import replay as replaying
+from connector.pipeline.accept import Received, event_of, store
+from connector.pipeline.accounts import Accounts
+from connector.pipeline.contacts import Contacts
+from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
+from connector.pipeline.gate import Gate
+from connector.pipeline.plan import Target
+from connector.pipeline.replay import Replayed
+from connector.pipeline.runner import Result, Runner
+from connector.store import queries
+from connector.store.database import Database
+from connector.store.queries import Work
+from connector.store.secrets import SecretBox
+from connector.tenants import Connection, Directory
+
+log = logging.getLogger(__name__)
+
+_PROBE_LOOK_S: Final = 5.0
+_REVISIONS_KEPT: Final = 2000
+#: A dead process's unsure writes settle for this long after a start; the longest that an adapter may declare.
+_SETTLE_AT_START_S: Final = 15.0
+
+
+class Pipeline:
+    """Everything between an accepted request and the CRMs. Implements `runner.Registered`."""
+
+    def __init__(
+        self,
+        db: Database,
+        box: SecretBox,
+        directories: Directories,
+        *,
+        home_url: Callable[[], str],
+        clock: Clock = SYSTEM,
+        slots: int = SLOTS,
+        cap: int = CAP,
+    ) -> None:
+        self._db = db
+        self._box = box
+        self._directories = directories
+        self._home_url = home_url
+        self._clock = clock
+        self._slots = slots
+        self._cap = cap
+        self._accounts: Accounts | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
+        self._side_tasks: set[asyncio.Task[None]] = set()
+
+    # --- life ---
+
+    @contextlib.asynccontextmanager
+    async def running(self, deliver: bool = True) -> AsyncIterator["Pipeline"]:
+        """Opens the client session and works. With `deliver` False events are accepted and kept."""
+        restored_at = await self._db.read(queries.restored_at)
+        if self._db.single_process:
+            await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
+        async with crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client:
+            self._accounts = Accounts(
+                self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
+            )
+            await self._accounts.load()
+            contacts = Contacts(self._db, self._clock)
+            runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
+            self._dispatcher = Dispatcher(
+                self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
+            )
+            self._directories.on_change.append(self._changed)
+            probes = asyncio.create_task(self._probe_loop(), name="probes")
+            try:
+                if deliver:
+                    async with self._dispatcher.running():
+                        yield self
+                else:
+                    yield self
+            finally:
+                self._directories.on_change.remove(self._changed)
+                for task in (probes, *self._side_tasks):
+                    task.cancel()
+                await asyncio.gather(probes, *self._side_tasks, return_exceptions=True)
+
+    def _counted(self, runner: Runner) -> Callable[[Work], Any]:
+        async def run(work: Work) -> Result | None:
+            result = await runner.run(work)
+            connection = self._directories.current.connections.get(work.connection_id)
+            if result is not None and connection is not None:
+                metrics.delivered(connection.adapter, result.reason or result.state)
+            return result
+
+        return run
+
+    @property
+    def accounts(self) -> Accounts:
+        """Adapters and gates. Only while the pipeline runs."""
+        assert self._accounts is not None, "the pipeline does not run"
+        return self._accounts
+
+    # --- accept ---
+
+    async def accept(self, received: Received) -> None:
+        """Returns once the event is durable. Raises `StoreBusy`: it is not, and nothing of it was kept."""
+        directory = self._directories.current
+        tenant = directory.tenants_by_id[received.tenant_id]
+        event = event_of(received, tenant, self.accounts.paused())
+        if not await store(self._db, event):
+            return
+        assert self._dispatcher is not None
+        for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
+            self._dispatcher.wake(connection_id, priority, due_at - received.received_at)
+
+    # --- for the runner ---
+
+    async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
+        """For whom a claimed delivery is done, under the options of its first plan; None where it is for nobody."""
+        directory = self._directories.current
+        tenant = directory.tenants_by_id.get(work.tenant_id)
+        connection = directory.connections.get(work.connection_id)
+        if tenant is None or connection is None or not connection.enabled:
+            return None
+        adapter = self.accounts.adapter(connection)
+        if work.revision is not None and work.revision != connection.revision:
+            connection = await self._as_of(connection, work.revision, tenant.country)
+        return Target(tenant, connection, type(adapter)), adapter, self.accounts.gate(connection)
+
+    async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
+        place = (connection.id, revision)
+        options = self._options.get(place)
+        if options is None:
+            written = await self._db.read(queries.revision_options, connection.id, revision)
+            try:
+                options = options_of(registry.get(connection.adapter), json.loads(written or ""), country)
+            except ValueError:  # pruned, or written for an adapter that has since changed its options
+                return connection
+            self._options[place] = options
+            while len(self._options) > _REVISIONS_KEPT:
+                self._options.popitem(last=False)
+        return replaying.with_options(connection, options, revision)
+
+    async def auth_failed(self, target: Target, error: AuthFailed) -> bool:
+        """See `Accounts.auth_failed`."""
+        return await self.accounts.auth_failed(self._current(target.connection), error)
+
+    def gate_changed(self, gate: Gate) -> None:
+        """Stores the gate beside the work; looks again when its circuit closes."""
+        self._aside(self.accounts.store(gate))
+        wait_s = gate.waits_s()
+        if wait_s > 0:
+            asyncio.get_running_loop().call_later(wait_s + 0.01, self._wake_account, gate.account)
+
+    # --- for people ---
+
+    async def check(self, connection: Connection) -> Checked:
+        """Proves a connection's credentials. Raises `ConfigError`, `AuthFailed`, other CRM errors."""
+        return await self.accounts.check(connection)
+
+    async def resume(self, account: str) -> None:
+        """Lets a paused account's work through again."""
+        await self.accounts.resume(account, self._wake_connection)
+
+    async def replay(
+        self,
+        tenant_id: int,
+        *,
+        call_sid: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        connection_id: str | None = None,
+        dry_run: bool = False,
+        recreate: bool = False,
+    ) -> list[Replayed]:
+        """Plans calls anew under the newest options; see `pipeline.replay`."""
+        wish = replaying.Wish(tenant_id, call_sid, since, until, connection_id, recreate)
+        if dry_run:
+            return await self._db.read(replaying.preview, self._directories.current, wish, self._clock.now())
+        queued = await self._db.write(replaying.enqueue, (self._directories.current, wish, self._clock.now()))
+        for one in queued:
+            self._wake_connection(self._directories.current.connections[one.connection_id])
+        return queued
+
+    # --- inside ---
+
+    def _current(self, connection: Connection) -> Connection:
+        return self._directories.current.connections.get(connection.id, connection)
+
+    def _wake_connection(self, connection: Connection) -> None:
+        if self._dispatcher is not None:
+            for priority in (1, 2, 3):
+                self._dispatcher.wake(connection.id, priority)
+
+    def _wake_account(self, account: str) -> None:
+        for connection in self._directories.current.connections.values():
+            if connection.account == account:
+                self._wake_connection(connection)
+
+    def _changed(self, _directory: object) -> None:
+        # New credentials may be what a paused account waited for.
+        if self.accounts.paused():
+            self._aside(self.accounts.probe(self._wake_connection, due_only=False))
+
+    async def _probe_loop(self) -> None:
+        while True:
+            await asyncio.sleep(_PROBE_LOOK_S)
+            with contextlib.suppress(StoreBusy):
+                await self.accounts.probe(self._wake_connection)
+
+    def _aside(self, work: Any) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except (StoreBusy, ConfigError) as error:
+                log.warning("a gate could not be stored", extra={"error": str(error)})
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._side_tasks.add(task)
+        task.add_done_callback(self._side_tasks.discard)
+
+
+class _PrivateHosts(Container[str]):
+    """Hosts that may be private, as they are now: connections come and go while the session lives."""
+
+    def __init__(self, directories: Directories, home_url: Callable[[], str]) -> None:
+        self._directories = directories
+        self._home_url = home_url
+        self._directory: Directory | None = None
+        self._hosts: frozenset[str] = frozenset()
+
+    def __contains__(self, host: object) -> bool:
+        if self._directory is not self._directories.current:
+            self._directory = self._directories.current
+            urls = [c.settings.get("base_url") for c in self._directory.connections.values()]
+            self._hosts = frozenset(urlsplit(url).hostname or "" for url in [*urls, self._home_url()] if url)
+        return host in self._hosts

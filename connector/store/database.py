@@ -1,0 +1,242 @@
+"""The store's engine: one writer that commits concurrent work together, and readers beside it.
+
+A write is a function `(connection, rows) -> results`, one result per row. Whatever is asked for while a commit runs
+gathers; then each function runs once with all its rows, in one transaction (group commit). If one fails, the
+transaction is rolled back and every row is tried alone, so that a bad row hurts nobody but its owner.
+
+SQLite: WAL, synchronous=FULL, one writer connection on a thread of its own; checkpoints run on a reader's thread.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from connector.errors import ConfigError, StoreBusy
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Rows of one transaction: enough to share a commit, few enough that none waits long for the others.
+_BATCH = 256
+_CHECKPOINT_EVERY_S = 1.0
+
+
+class Database:
+    """The store. `read` and `write` run functions of `queries`; nothing else speaks SQL."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            raise ConfigError(
+                f"the database URL names {parsed.get_backend_name()!r}; this version stores in sqlite:///FILE"
+            )
+        if parsed.database in (None, "", ":memory:"):
+            raise ConfigError("the database URL names no file; accepted events would not outlive the process")
+        self.url = url
+        #: One process serves this store: claims that are there at its start belong to nobody.
+        self.single_process = True
+        self.path: str = str(parsed.database)
+        self._engine = create_engine(parsed, pool_size=8, connect_args={"timeout": 1.0, "check_same_thread": False})
+        event.listen(self._engine, "connect", _on_connect)
+        event.listen(self._engine, "begin", _on_begin)
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._reader_threads = ThreadPoolExecutor(3, thread_name_prefix="store-reader")
+        self._writer_connection: Connection | None = None
+        self._queue: list[_Asked] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Database"]:
+        """The writer's life: on leaving, what was asked for is committed first."""
+        async with asyncio.TaskGroup() as tasks:
+            writer = tasks.create_task(self._write_loop(), name="store-writer")
+            checkpoints = tasks.create_task(self._checkpoint_loop(), name="store-checkpoints")
+            try:
+                yield self
+            finally:
+                checkpoints.cancel()
+                self._closing = True
+                self._wake.set()
+                await writer
+        await self.close()
+
+    async def close(self) -> None:
+        """Gives connections and threads back."""
+        if self._writer_connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._writer_connection.close)
+            self._writer_connection = None
+        self.dispose()
+
+    def dispose(self) -> None:
+        """Gives threads and pooled connections back; all that a command's database needs."""
+        self._writer_thread.shutdown(wait=True)
+        self._reader_threads.shutdown(wait=True)
+        self._engine.dispose()
+
+    async def read(self, query: Callable[..., T], *args: Any) -> T:
+        """The result of `query(connection, *args)`, in a transaction that sees one state. Raises `StoreBusy`."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader_threads, self._read, query, args)
+
+    async def write(self, change: Callable[[Connection, Sequence[Any]], Sequence[R]], row: Any) -> R:
+        """This row's result of `change(connection, rows)`, once it is durable. Raises `StoreBusy`: nothing was kept.
+
+        A caller that is cancelled while its row still waits withdraws it.
+        """
+        asked = _Asked(change, row, asyncio.get_running_loop().create_future())
+        self._queue.append(asked)
+        self._wake.set()
+        result: R = await asked.done
+        return result
+
+    async def write_patiently(
+        self, change: Callable[[Connection, Sequence[Any]], Sequence[R]], row: Any, *, for_s: float
+    ) -> R:
+        """`write`, tried again for `for_s` seconds while the store is busy. Raises `StoreBusy` after that."""
+        try:
+            return await self.write(change, row)
+        except StoreBusy:  # rare: the retrying below costs as much as the write itself
+            pass
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(StoreBusy),
+            wait=wait_random_exponential(multiplier=0.05, max=1),
+            stop=stop_after_delay(for_s),
+            reraise=True,
+        ):
+            with attempt:
+                result = await self.write(change, row)
+        return result
+
+    def transact(self, work: Callable[..., T], *args: Any) -> T:
+        """Runs `work(connection, *args)` in a transaction of its own, without the writer: for commands."""
+        try:
+            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+                return work(connection, *args)
+        except OperationalError as error:
+            raise busy(error) from error
+
+    def _read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                return query(connection, *args)
+        except OperationalError as error:
+            raise busy(error) from error
+
+    async def _write_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wake.wait()
+            while self._queue:
+                batch = [asked for asked in self._queue[:_BATCH] if not asked.done.cancelled()]
+                del self._queue[:_BATCH]
+                if not batch:
+                    continue
+                results = await loop.run_in_executor(self._writer_thread, self._commit, batch)
+                for asked, (result, error) in zip(batch, results, strict=True):
+                    if asked.done.cancelled():
+                        continue
+                    if error is None:
+                        asked.done.set_result(result)
+                    else:
+                        asked.done.set_exception(error)
+            if self._closing:
+                return
+            self._wake.clear()
+
+    def _commit(self, batch: "list[_Asked]") -> "list[_Outcome]":
+        try:
+            return [(result, None) for result in self._together(batch)]
+        except Exception as error:
+            if len(batch) == 1:
+                return [(None, busy(error) if isinstance(error, OperationalError) else error)]
+        return [self._commit([asked])[0] for asked in batch]
+
+    def _together(self, batch: "list[_Asked]") -> list[Any]:
+        groups: dict[Callable[..., Any], list[int]] = {}
+        for place, asked in enumerate(batch):
+            groups.setdefault(asked.change, []).append(place)
+        results: list[Any] = [None] * len(batch)
+        connection = self._writer()
+        with connection.begin():
+            for change, places in groups.items():
+                found = change(connection, [batch[place].row for place in places])
+                for place, result in zip(places, found, strict=True):
+                    results[place] = result
+        return results
+
+    def _writer(self) -> Connection:
+        if self._writer_connection is None:
+            self._writer_connection = self._engine.connect().execution_options(writes=True)
+            raw = self._writer_connection.connection.dbapi_connection
+            assert isinstance(raw, sqlite3.Connection)
+            raw.execute("PRAGMA wal_autocheckpoint=0")
+            raw.execute("PRAGMA cache_size=-32768")
+        return self._writer_connection
+
+    async def _checkpoint_loop(self) -> None:
+        # The writer never checkpoints: copying pages back would hold the acknowledgements of everybody who waits.
+        while True:
+            await asyncio.sleep(_CHECKPOINT_EVERY_S)
+            with contextlib.suppress(StoreBusy):
+                await asyncio.get_running_loop().run_in_executor(self._reader_threads, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                raw = connection.connection.dbapi_connection
+                assert isinstance(raw, sqlite3.Connection)
+                raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except OperationalError as error:
+            raise busy(error) from error
+        except sqlite3.OperationalError as error:
+            raise StoreBusy("The store is busy.", log=str(error)) from error
+
+
+class _Asked:
+    __slots__ = ("change", "done", "row")
+
+    def __init__(self, change: Callable[..., Any], row: Any, done: "asyncio.Future[Any]") -> None:
+        self.change = change
+        self.row = row
+        self.done = done
+
+
+_Outcome = tuple[Any, BaseException | None]
+
+
+def busy(error: Exception) -> StoreBusy:
+    """The store's own trouble (disk full, locked, I/O) as an error with a next action."""
+    return StoreBusy("The store cannot take it now; try again in a few seconds.", log=str(error).splitlines()[0])
+
+
+def single(work: Callable[..., T]) -> Callable[[Connection, Sequence[Any]], list[T]]:
+    """A write function for rows that have nothing to share: `work(connection, *row)` for each."""
+
+    def change(connection: Connection, rows: Sequence[Any]) -> list[T]:
+        return [work(connection, *row) for row in rows]
+
+    return change
+
+
+def _on_begin(connection: Connection) -> None:
+    # A writer takes its lock at once: a transaction that begins by reading cannot wait for another process's write.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _on_connect(raw: Any, _record: Any) -> None:
+    raw.isolation_level = None  # transactions are begun by us, not guessed by the driver
+    cursor = raw.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA busy_timeout=1000")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()

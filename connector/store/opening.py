@@ -1,0 +1,38 @@
+"""Opens a store for a command: database and secrets together."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connector.config import Config
+from connector.errors import ConfigError
+from connector.store.database import Database
+from connector.store.migrate import migrate, require_current
+from connector.store.secrets import SecretBox, open_box
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store."""
+
+    db: Database
+    box: SecretBox
+
+
+@contextlib.contextmanager
+def opened(config: Config, *, make: bool) -> Iterator[Store]:
+    """The store of these settings. `make`: an SQLite file that is missing or old is brought to this version's schema.
+
+    Raises `ConfigError`: no store, another version's, the wrong key.
+    """
+    file = config.database_file
+    if file is not None and not file.exists() and not make:
+        raise ConfigError(f"there is no store at {file} yet; `connector apply` or `connector serve` makes it")
+    if file is not None and make:
+        migrate(config.database_url)
+    db = Database(config.database_url)
+    try:
+        db.transact(require_current)
+        yield Store(db, open_box(config, db))
+    finally:
+        db.dispose()

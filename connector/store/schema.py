@@ -1,0 +1,423 @@
+"""The tables, the same on SQLite and PostgreSQL. Times are Unix seconds, UTC; JSON columns hold text.
+
+`step` is the journal. `call` caches the fold for lists and is never read by the pipeline. Migrations under
+`migrations/` make these tables; a test compares the two.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import BigInteger
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts a rowid only in a column of exactly INTEGER; PostgreSQL wants 64 bits.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+#: One row: what the schema's users watch. `version` rises with every `apply`.
+config = Table(
+    "config",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    #: 32 random bytes, sealed: opens with the right key only. Fingerprints are keyed by them.
+    Column("check_value", LargeBinary),
+    #: Set in a copy that `backup` made: of calls first seen until then, the original may have written more since.
+    Column("restored_at", Double),
+)
+
+tenant = Table(
+    "tenant",
+    metadata,
+    _id(),
+    Column("sid", String(128), nullable=False, unique=True),
+    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones
+    Column("settings", Text, nullable=False),
+    #: Sealed JSON: api_key, api_token, hook_token
+    Column("secrets", LargeBinary, nullable=False),
+    #: JSON: secret's name -> keyed hash of the file's value at the last apply; a rotated token is not put back.
+    Column("applied", Text, nullable=False, server_default="{}"),
+    Column("hook_token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False, index=True),
+    #: Keyed hash of what makes two credentials one (client id and refresh token; else the key itself).
+    Column("identity", String(64), nullable=False, unique=True),
+    #: Sealed JSON of the secret settings; for OAuth also the tokens as last refreshed.
+    Column("sealed", LargeBinary, nullable=False),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("expires_at", Double),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+)
+
+connection = Table(
+    "connection",
+    metadata,
+    #: Short and never changed: it stands in the keys that are left in the CRM.
+    Column("id", String(16), primary_key=True),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("adapter", String(64), nullable=False),
+    #: Host and organisation in the CRM: quota, circuit and pause belong to it.
+    Column("account", String(255), nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("credential_id", ForeignKey("credential.id"), nullable=True),
+    Column("applied", Text, nullable=False, server_default="{}"),
+    #: Number of the revision in force.
+    Column("revision", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("tenant_id", "name"),
+)
+
+#: Settings and options as they were applied, numbered per connection: what a delivery follows, and the audit trail.
+revision = Table(
+    "revision",
+    metadata,
+    Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    #: JSON of the settings that are no secrets
+    Column("settings", Text, nullable=False),
+    #: JSON of the options as written, defaults left out
+    Column("options", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", String(128), nullable=False),
+)
+
+agent = Table(
+    "agent",
+    metadata,
+    _id(),
+    Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE"), nullable=False),
+    Column("crm_id", String(128), nullable=False),
+    Column("name", String(255), nullable=False, server_default=""),
+    Column("email", String(255)),
+    #: E.164 or `sip:…`
+    Column("phone", String(255)),
+    Column("caller_id", String(64)),
+    Column("outbound", Boolean, nullable=False, server_default=text("false")),
+    #: JSON: further ids of the same user
+    Column("ids", Text, nullable=False, server_default="{}"),
+    UniqueConstraint("connection_id", "crm_id"),
+)
+
+call = Table(
+    "call",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: Null while a Connect of ours is unsure.
+    Column("call_sid", String(128)),
+    Column("created_at", Double, nullable=False),
+    #: The cached fold, written when a delivery is planned: JSON, and what lists are filtered by.
+    Column("summary", Text),
+    Column("customer", String(255)),
+    UniqueConstraint("tenant_id", "call_sid"),
+    Index("ix_call_tenant_id_created_at", "tenant_id", "created_at"),
+    Index("ix_call_tenant_id_customer", "tenant_id", "customer", "created_at"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    Column("call_id", ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    #: exotel, details, connect, agent
+    Column("source", String(16), nullable=False, server_default="exotel"),
+    #: Set where the event concerns one connection only.
+    Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE")),
+    #: The word of the URL: a kind, or a dialect's word for one.
+    Column("kind", String(64), nullable=False),
+    #: Hash of tenant, kind and the sorted decoded parameters: an identical request is stored once.
+    Column("dedup", LargeBinary, nullable=False, unique=True),
+    Column("method", String(8), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("content_type", String(255)),
+    Column("body", LargeBinary),
+    Column("received_at", Double, nullable=False),
+    Index("ix_event_call_id", "call_id"),
+)
+
+#: A caller as a record of one connection's CRM; shared by all calls of the number.
+contact = Table(
+    "contact",
+    metadata,
+    Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE"), primary_key=True),
+    #: `Caller.key`
+    Column("number", String(255), primary_key=True),
+    #: started, done; a row in `started` without a live lease is an unsure write.
+    Column("state", String(16), nullable=False),
+    Column("kind", String(16)),
+    Column("ref_id", String(255)),
+    Column("url", Text),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    #: After this time an empty look-up by key proves that the write had no effect.
+    Column("settle_at", Double),
+    #: Why this contact was taken among several.
+    Column("note", Text),
+    Column("updated_at", Double, nullable=False),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    Column("call_id", ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE"), nullable=False),
+    #: pending, done, dead
+    Column("state", String(8), nullable=False),
+    #: pending: running, retrying, quota, paused, waiting; dead: rejected, unsure, expired, bug
+    Column("reason", String(16)),
+    #: Rises with every event; a finish that names an older one is not the last word.
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
+    #: 1 missed and voicemail, 2 logs and tickets, 3 recordings and late looks
+    Column("priority", Integer, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("owner", String(64)),
+    Column("fence", BigInteger, nullable=False, server_default=text("0")),
+    Column("lease_until", Double),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    #: Seconds of waiting between retries so far; past 28 h the delivery is dead.
+    Column("retried_s", Double, nullable=False, server_default=text("0")),
+    Column("last_error", Text),
+    #: JSON list of what a person should know: parts left out, how a contact was chosen.
+    Column("warnings", Text, nullable=False, server_default="[]"),
+    #: The connection's revision at the first plan.
+    Column("revision", Integer),
+    #: A replay asked for: JSON {"recreate": bool}
+    Column("replay", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("connection_id", "call_id"),
+    Index("ix_delivery_call_id", "call_id"),
+    Index(
+        "ix_delivery_due",
+        "connection_id",
+        "priority",
+        "due_at",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+    Index(
+        "ix_delivery_dead",
+        "tenant_id",
+        "updated_at",
+        sqlite_where=text("state = 'dead'"),
+        postgresql_where=text("state = 'dead'"),
+    ),
+    Index(
+        "ix_delivery_owner",
+        "owner",
+        sqlite_where=text("owner is not null"),
+        postgresql_where=text("owner is not null"),
+    ),
+)
+
+step = Table(
+    "step",
+    metadata,
+    Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True),
+    Column("slot", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead
+    Column("state", String(8), nullable=False),
+    #: dead: rejected or unsure; adopted: open, where the policy chose the record and no person did
+    Column("reason", String(16)),
+    #: create or update: what `started` stands for.
+    Column("doing", String(8)),
+    Column("ref_id", String(255)),
+    Column("url", Text),
+    #: Hash of the entry last written.
+    Column("written", String(64)),
+    #: JSON of the entry last written: what was sent.
+    Column("sent", Text),
+    #: Subject last written: an update leaves a record that a person renamed.
+    Column("subject", Text),
+    Column("started_at", Double),
+    #: After this time an empty look-up by key proves that the write had no effect.
+    Column("settle_at", Double),
+    #: Parts of the entry that the CRM refused and that are left out (JSON list).
+    Column("left_out", Text, nullable=False, server_default="[]"),
+    Column("warning", Text),
+    Column("error", Text),
+    #: The delivery's version when this row was written: a dead step is tried again once something newer came.
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: What the account allows: pause and circuit outlive a restart, the rate is shared by replicas in chunks.
+gate = Table(
+    "gate",
+    metadata,
+    Column("account", String(255), primary_key=True),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("reason", Text),
+    #: Next probe of a paused account.
+    Column("probe_at", Double),
+    #: Circuit: nothing is sent before this time.
+    Column("open_until", Double),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    #: JSON: bucket -> what headers last told
+    Column("quota", Text, nullable=False, server_default="{}"),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: The newest popup per call and agent, for the agents' browsers.
+popup = Table(
+    "popup",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    Column("call_id", ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("agent", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("customer", String(255)),
+    Column("exophone", String(64)),
+    Column("at", Double, nullable=False),
+    UniqueConstraint("call_id", "agent"),
+    Index("ix_popup_tenant_id_agent_at", "tenant_id", "agent", "at"),
+)
+
+recording = Table(
+    "recording",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    Column("call_id", ForeignKey("call.id", ondelete="CASCADE"), nullable=False),
+    Column("url", Text, nullable=False),
+    #: unknown, ready, missing
+    Column("state", String(16), nullable=False),
+    Column("size", BigInteger),
+    Column("checked_at", Double),
+    Column("revoked_at", Double),
+    UniqueConstraint("call_id", "url"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _id(),
+    Column("at", Double, nullable=False, index=True),
+    #: user name, `cli` or `api:<token id>`
+    Column("who", String(128), nullable=False),
+    Column("what", String(64), nullable=False),
+    Column("tenant_id", _Id),
+    #: JSON without secrets
+    Column("detail", Text, nullable=False, server_default="{}"),
+)
+
+user = Table(
+    "user",
+    metadata,
+    _id(),
+    Column("name", String(128), nullable=False, unique=True),
+    #: Null: an operator, who sees every tenant.
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE")),
+    Column("created_at", Double, nullable=False),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    _id(),
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    #: Comma-separated: read, replay, call
+    Column("scopes", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+#: What retention leaves of a written record, for 210 days: a backfill never writes an old call twice.
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("call_sid", String(128), primary_key=True),
+    Column("connection_id", String(16), primary_key=True),
+    Column("slot", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("ref_id", String(255)),
+    Column("url", Text),
+    Column("made_at", Double, nullable=False, index=True),
+)
+
+# --- the local desk: a help desk of our own behind /desk/v1, kept apart from the pipeline's tables ---
+
+desk_contact = Table(
+    "desk_contact",
+    metadata,
+    _id(),
+    Column("connection_id", String(16), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("phone", String(255), nullable=False),
+    Column("external_ref", String(255), nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("connection_id", "external_ref"),
+    Index("ix_desk_contact_phone", "connection_id", "phone"),
+)
+
+desk_ticket = Table(
+    "desk_ticket",
+    metadata,
+    _id(),
+    Column("connection_id", String(16), nullable=False),
+    Column("contact_id", ForeignKey("desk_contact.id"), nullable=False, index=True),
+    Column("external_ref", String(255), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(16), nullable=False, server_default="open"),
+    Column("assignee", String(128)),
+    #: JSON: the tenant's own fields
+    Column("fields", Text, nullable=False, server_default="{}"),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("connection_id", "external_ref"),
+)
+
+desk_note = Table(
+    "desk_note",
+    metadata,
+    _id(),
+    Column("ticket_id", ForeignKey("desk_ticket.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("external_ref", String(255), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("private", Boolean, nullable=False, server_default=text("true")),
+    Column("author", String(128)),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("ticket_id", "external_ref"),
+)

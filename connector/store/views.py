@@ -1,0 +1,297 @@
+"""Queries of the API, the command line and the metrics: what people ask, never what the pipeline decides by.
+
+Each takes a connection and gives plain rows, newest first. `tenant_id` None means all tenants and is only ever passed
+for an operator: the filter sits in the SQL, so that no caller can forget it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, Select, and_, case, func, literal_column, or_, select
+
+from connector.store import schema
+
+DeliveryFilter = Literal["pending", "retrying", "done", "dead"]
+
+_call, _delivery, _step, _event = schema.call.c, schema.delivery.c, schema.step.c, schema.event.c
+_tenant, _connection = schema.tenant.c, schema.connection.c
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A bearer token that is in force. `tenant_id` None: an operator's."""
+
+    id: int
+    user: str
+    tenant_id: int | None
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call as lists show it; `summary` is the fold's JSON, None before the first attempt."""
+
+    id: int
+    tenant_id: int
+    tenant: str
+    call_sid: str | None
+    created_at: float
+    summary: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as it was received."""
+
+    kind: str
+    source: str
+    connection: str | None
+    method: str
+    query: str
+    content_type: str | None
+    body: bytes | None
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery. `warnings` is a JSON list; `due_at` is when it is looked at next, where it is pending."""
+
+    id: int
+    tenant: str
+    call_sid: str | None
+    connection: str
+    adapter: str
+    state: str
+    reason: str | None
+    attempts: int
+    last_error: str | None
+    warnings: str
+    due_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record in a CRM, as the journal has it."""
+
+    connection: str
+    slot: str
+    kind: str
+    id: str
+    url: str | None
+    state: str
+    warning: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """A call with all that hangs on it, oldest events first."""
+
+    call: CallRow
+    events: tuple[EventRow, ...]
+    deliveries: tuple[DeliveryRow, ...]
+    records: tuple[RecordRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many deliveries of an adapter are not done. `oldest_due_s`: how long the oldest has been due."""
+
+    adapter: str
+    state: str
+    reason: str | None
+    count: int
+    oldest_due_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """How many CRM accounts of an adapter are open, broken (circuit) or paused."""
+
+    adapter: str
+    state: str
+    count: int
+
+
+def token(connection: Connection, hash_: str) -> TokenRow | None:
+    """The token with this SHA-256 (hex), unless it was revoked."""
+    api_token, user = schema.api_token.c, schema.user.c
+    query = (
+        select(api_token.id, user.name, user.tenant_id, api_token.scopes)
+        .join_from(schema.api_token, schema.user)
+        .where(api_token.hash == hash_, api_token.revoked_at.is_(None))
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else TokenRow(row[0], row[1], row[2], frozenset(row[3].split(",")))
+
+
+def calls(
+    connection: Connection,
+    tenant_id: int | None,
+    *,
+    customers: Sequence[str] = (),
+    since: float | None = None,
+    before: tuple[float, int] | None = None,
+    limit: int = 50,
+) -> list[CallRow]:
+    """Calls, newest first. `customers`: spellings of one number; `before`: (created_at, id) of the last one seen."""
+    query = _calls()
+    if customers:
+        # With the tenants named, the index on (tenant, customer) serves an operator's search too.
+        query = query.where(_call.customer.in_(customers), _call.tenant_id.in_(select(_tenant.id)))
+    if tenant_id is not None:
+        query = query.where(_call.tenant_id == tenant_id)
+        newest = [_call.created_at.desc(), _call.id.desc()]
+        if before is not None:
+            at, id_ = before
+            query = query.where(or_(_call.created_at < at, and_(_call.created_at == at, _call.id < id_)))
+    else:
+        # No index orders all tenants' calls by time; ids rise with it.
+        newest = [_call.id.desc()]
+        if before is not None:
+            query = query.where(_call.id < before[1])
+    if since is not None:
+        query = query.where(_call.created_at >= since)
+    return [CallRow(*row) for row in connection.execute(query.order_by(*newest).limit(limit))]
+
+
+def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | None:
+    """One call with its events, deliveries and records."""
+    query = _calls().where(_call.tenant_id == tenant_id, _call.call_sid == call_sid)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    found = CallRow(*row)
+    events = (
+        select(
+            _event.kind,
+            _event.source,
+            _connection.name,
+            _event.method,
+            _event.query,
+            _event.content_type,
+            _event.body,
+            _event.received_at,
+        )
+        .join_from(schema.event, schema.connection, isouter=True)
+        .where(_event.call_id == found.id)
+        .order_by(_event.id)
+    )
+    records = (
+        select(
+            _connection.name, _step.slot, _step.kind, _step.ref_id, _step.url, _step.state, _step.warning, _step.error
+        )
+        .join_from(schema.step, schema.delivery)
+        .join(schema.connection, _connection.id == _delivery.connection_id)
+        .where(_delivery.call_id == found.id, _step.ref_id.is_not(None))
+        .order_by(_connection.name, _step.slot)
+    )
+    deliveries = _deliveries().where(_delivery.call_id == found.id).order_by(_connection.name)
+    return CallView(
+        call=found,
+        events=tuple(EventRow(*row) for row in connection.execute(events)),
+        deliveries=tuple(DeliveryRow(*row) for row in connection.execute(deliveries)),
+        records=tuple(RecordRow(*row) for row in connection.execute(records)),
+    )
+
+
+def has_call(connection: Connection, tenant_id: int, call_sid: str) -> bool:
+    """Whether the tenant has this call."""
+    query = select(_call.id).where(_call.tenant_id == tenant_id, _call.call_sid == call_sid)
+    return connection.execute(query).first() is not None
+
+
+def deliveries(
+    connection: Connection,
+    tenant_id: int | None,
+    *,
+    state: DeliveryFilter | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[DeliveryRow]:
+    """Deliveries, newest first; `retrying` are those pending for that reason. `before`: id of the last one seen."""
+    query = _deliveries()
+    if state is not None:
+        query = query.where(_delivery.state == _word("pending" if state == "retrying" else state))
+    if state == "retrying":
+        query = query.where(_delivery.reason == "retrying")
+    if tenant_id is not None:
+        query = query.where(_delivery.tenant_id == tenant_id)
+    if before is not None:
+        query = query.where(_delivery.id < before)
+    return [DeliveryRow(*row) for row in connection.execute(query.order_by(_delivery.id.desc()).limit(limit))]
+
+
+def alive(connection: Connection) -> bool:
+    """Whether the store answers, with this schema."""
+    connection.execute(select(schema.config.c.version))
+    return True
+
+
+def backlog(connection: Connection, now: float) -> list[Backlog]:
+    """What is pending or dead, by adapter and reason."""
+    oldest = func.min(case((_delivery.state == _word("pending"), _delivery.due_at)))
+    rows: list[Backlog] = []
+    # One state at a time: each has a partial index of its own, so that what is done is not counted over.
+    for state in ("pending", "dead"):
+        query = (
+            select(_connection.adapter, _delivery.reason, func.count(), oldest)
+            .join_from(schema.delivery, schema.connection)
+            .where(_delivery.state == _word(state))
+            .group_by(_connection.adapter, _delivery.reason)
+        )
+        for adapter, reason, count, due_at in connection.execute(query):
+            rows.append(Backlog(adapter, state, reason, count, max(0.0, now - due_at) if due_at is not None else 0.0))
+    return rows
+
+
+def gates(connection: Connection, now: float) -> list[GateState]:
+    """The accounts' gates, by adapter."""
+    gate = schema.gate.c
+    state = case((gate.paused, "paused"), (gate.open_until > now, "broken"), else_="open")
+    accounts = select(_connection.adapter, _connection.account).distinct().subquery()
+    query = (
+        select(accounts.c.adapter, state, func.count())
+        .join_from(accounts, schema.gate, gate.account == accounts.c.account, isouter=True)
+        .group_by(accounts.c.adapter, state)
+    )
+    return [GateState(*row) for row in connection.execute(query)]
+
+
+def _calls() -> Select[Any]:
+    return select(_call.id, _call.tenant_id, _tenant.sid, _call.call_sid, _call.created_at, _call.summary).join_from(
+        schema.call, schema.tenant
+    )
+
+
+def _deliveries() -> Select[Any]:
+    return (
+        select(
+            _delivery.id,
+            _tenant.sid,
+            _call.call_sid,
+            _connection.name,
+            _connection.adapter,
+            _delivery.state,
+            _delivery.reason,
+            _delivery.attempts,
+            _delivery.last_error,
+            _delivery.warnings,
+            _delivery.due_at,
+            _delivery.updated_at,
+        )
+        .join_from(schema.delivery, schema.call)
+        .join(schema.tenant, _tenant.id == _delivery.tenant_id)
+        .join(schema.connection, _connection.id == _delivery.connection_id)
+    )
+
+
+def _word(state: str) -> Any:
+    # A partial index is found by a literal only: SQLite cannot prove that a bound value matches it.
+    return literal_column(f"'{_STATES[state]}'")
+
+
+_STATES: Final = {state: state for state in ("pending", "done", "dead")}

@@ -1,0 +1,85 @@
+"""The configuration in memory: tenants and their connections, as the store has them, and how they are found.
+
+A `Directory` is a snapshot; a new one replaces it when the config version in the store rises (`apply` from another
+process is seen within a second, and looked for before any 401).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import SecretStr
+
+from connector.adapter import Agent
+from connector.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """Whether the documented URLs answer without credentials, and to whom: CIDR ranges, or the word `anyone`."""
+
+    open: bool = False
+    allow_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One CRM account of a tenant. `settings` holds secrets in plain text and never appears in a `repr`."""
+
+    id: str
+    tenant_id: int
+    name: str
+    adapter: str
+    account: str
+    enabled: bool
+    revision: int
+    settings: Mapping[str, Any] = field(repr=False)
+    #: The adapter's `options_model`, its `default_options` applied.
+    options: Options
+    agents: tuple[Agent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An Exotel account. `exophones`: E.164 -> friendly name."""
+
+    id: int
+    sid: str
+    region: str
+    country: str
+    time_zone: str
+    api_key: SecretStr
+    api_token: SecretStr
+    hook_token: SecretStr
+    api_url: str | Mapping[str, str] | None = None
+    recording_hosts: tuple[str, ...] = ()
+    ingress: Ingress = Ingress()
+    exophones: Mapping[str, str] = field(default_factory=dict)
+    connections: tuple[Connection, ...] = ()
+
+    def connection(self, name: str) -> Connection | None:
+        """The connection of this name, enabled or not."""
+        return next((c for c in self.connections if c.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All tenants. `hooks`: SHA-256 (hex) of a hook token -> tenant."""
+
+    version: int = -1
+    tenants: Mapping[str, Tenant] = field(default_factory=dict)
+    tenants_by_id: Mapping[int, Tenant] = field(default_factory=dict)
+    hooks: Mapping[str, Tenant] = field(default_factory=dict)
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, version: int, tenants: list[Tenant]) -> "Directory":
+        """A directory of these tenants."""
+        return cls(
+            version=version,
+            tenants={t.sid: t for t in tenants},
+            tenants_by_id={t.id: t for t in tenants},
+            hooks={hashlib.sha256(t.hook_token.get_secret_value().encode()).hexdigest(): t for t in tenants},
+            connections={c.id: c for t in tenants for c in t.connections},
+        )

@@ -1,0 +1,189 @@
+"""A pipeline with a real store and a Freshdesk stand-in behind real sockets, on a clock that tests move."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp.test_utils import TestServer
+from cryptography.fernet import Fernet
+from sqlalchemy import text
+
+from adapters.freshdesk.standin import Account, standin
+from connector.apply import apply
+from connector.config import Config
+from connector.directories import Directories
+from connector.kit.faults import Faults
+from connector.pipeline.accept import Received
+from connector.pipeline.service import Pipeline
+from connector.store.database import Database
+from connector.store.migrate import upgrade
+from connector.store.secrets import SecretBox, open_box
+from connector.tenantfile import parse
+from connector.tenants import Tenant
+
+SID = "exotel535"
+CALLER = "08884643606"
+EXOPHONE = "08047494574"
+AGENT = "09711581199"
+RECORDING = f"https://recordings.exotel.com/exotelrecordings/{SID}/c1.mp3"
+
+
+@dataclass
+class ManualClock:
+    """Stands still in wall time until it is moved; monotonic time runs on, ahead by what was added."""
+
+    at: float = field(default_factory=lambda: float(int(time.time())))
+    ahead: float = 0.0
+
+    def now(self) -> float:
+        return self.at + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+def tenant_file(base_url: str, **changes: Any) -> dict[str, Any]:
+    """A tenant with one Freshdesk connection, in the shape of a tenant file; `changes` go into the connection."""
+    connection = {
+        "name": "support",
+        "adapter": "freshdesk",
+        "settings": {"domain": "acme.freshdesk.com", "api_key": "fd-key", "base_url": base_url},
+        "agents": [{"crm_id": "81007555518", "name": "Avnish", "email": "avnish@acme.example", "phone": "+919711581199"}],
+        **changes,
+    }
+    return {
+        "tenants": [
+            {
+                "sid": SID,
+                "api_key": "demo_key",
+                "api_token": "demo_token",
+                "exophones": {EXOPHONE: "Support line"},
+                "connections": [connection],
+            }
+        ]
+    }
+
+
+@dataclass
+class World:
+    """Everything that a pipeline test touches."""
+
+    db: Database
+    box: SecretBox
+    directories: Directories
+    pipeline: Pipeline
+    account: Account
+    faults: Faults
+    clock: ManualClock
+    base_url: str
+
+    @property
+    def tenant(self) -> Tenant:
+        return self.directories.current.tenants[SID]
+
+    async def event(self, sid: str, kind: str, at: float | None = None, /, **params: Any) -> None:
+        """Accepts one request, as ingress does after its checks."""
+        pairs = [("CallSid", sid), *((name.replace("__", "[", 1), str(value)) for name, value in params.items())]
+        await self.pipeline.accept(
+            Received(
+                tenant_id=self.tenant.id,
+                call_sid=sid,
+                kind=kind,
+                method="GET",
+                query=urlencode(pairs),
+                content_type=None,
+                body=None,
+                params=pairs,
+                connection_id=None,
+                received_at=self.clock.now() if at is None else at,
+            )
+        )
+
+    async def missed(self, sid: str, caller: str = CALLER, **more: Any) -> None:
+        await self.event(
+            sid, "missed", CallFrom=caller, From=caller, To=EXOPHONE, CallTo=EXOPHONE, Direction="incoming",
+            CallType="incomplete", DialCallStatus="no-answer", DialWhomNumber=AGENT, **more,
+        )  # fmt: skip
+
+    async def answered(self, sid: str, kind: str = "automated_answered", caller: str = CALLER, **more: Any) -> None:
+        await self.event(
+            sid, kind, CallFrom=caller, From=caller, To=EXOPHONE, CallTo=EXOPHONE, Direction="incoming",
+            CallType="completed", DialCallStatus="completed", DialWhomNumber=AGENT,
+            **{
+                "Legs[0][Number]": AGENT, "Legs[0][OnCallDuration]": 4, "Legs[0][Type]": "single",
+                "RecordingUrl": RECORDING, **more,
+            },
+        )  # fmt: skip
+
+    async def settle(self, seconds: float = 15.0) -> list[dict[str, Any]]:
+        """Waits until nothing is due or running at the clock's present time; returns the deliveries."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            rows = await self.rows("select * from delivery")
+            if all(r["state"] != "pending" or (r["owner"] is None and r["due_at"] > self.clock.now()) for r in rows):
+                return rows
+            await self.look()
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"still at work: {await self.rows('select * from delivery')}")
+
+    async def look(self) -> None:
+        """The look at due rows, now instead of within the second."""
+        dispatcher = self.pipeline._dispatcher
+        assert dispatcher is not None
+        await dispatcher._look()
+
+    async def after(self, seconds: float) -> list[dict[str, Any]]:
+        """Moves the clock, and settles."""
+        self.clock.advance(seconds)
+        return await self.settle()
+
+    async def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        return await self.db.read(lambda c: [dict(r) for r in c.execute(text(query), values).mappings()])
+
+    async def apply(self, file: dict[str, Any]) -> None:
+        import yaml
+
+        parsed = parse(yaml.safe_dump(file), "test.yaml", {})
+        await asyncio.to_thread(apply, parsed, self.db, self.box)
+        await self.directories.refresh()
+
+    @property
+    def tickets(self) -> list[dict[str, Any]]:
+        return list(self.account.tickets.values())
+
+    def notes(self, ticket: dict[str, Any]) -> Sequence[dict[str, Any]]:
+        return self.account.conversations[ticket["id"]]
+
+
+@contextlib.asynccontextmanager
+async def world(
+    folder: Path, *, account: Account | None = None, clock: ManualClock | None = None, deliver: bool = True, **changes: Any
+) -> AsyncIterator[World]:
+    """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart."""
+    clock = clock or ManualClock()
+    account = account or Account(clock=clock.now)
+    faults = Faults()
+    config = Config.from_env({"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"})
+    db = Database(config.database_url)
+    async with TestServer(standin(account, faults)) as server, db.running():
+        await asyncio.to_thread(db.transact, upgrade)
+        box = open_box(config, db)
+        directories = Directories(db, box)
+        base_url = f"http://127.0.0.1:{server.port}"
+        pipeline = Pipeline(db, box, directories, home_url=lambda: "http://127.0.0.1:1", clock=clock)
+        made = World(db, box, directories, pipeline, account, faults, clock, base_url)
+        await made.apply(tenant_file(base_url, **changes))
+        async with directories.running(), pipeline.running(deliver=deliver):
+            yield made
+
+
+def fernet_key() -> str:
+    return Fernet.generate_key().decode()
