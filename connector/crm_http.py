@@ -5,20 +5,17 @@ have had an effect is decided by how far it got: nothing left -> `CrmUnavailable
 `OutcomeUnknown`.
 """
 
-import ipaddress
 import json
 import re
-import socket
 import time
 from collections.abc import Container, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
@@ -35,6 +32,8 @@ from connector.errors import (
     RateLimited,
     Rejected,
 )
+from connector.outbound import Progress
+from connector.outbound import session as session
 from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Monotonic time before which the bytes of a write must leave: the end of the claim minus the CRM's settling time.
@@ -81,115 +80,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: Any
-
-
-class _PublicOnly(AbstractResolver):
-    """Resolves names, and refuses those that lead into a private network (SSRF), unless the operator named the host."""
-
-    def __init__(self, allowed_hosts: Container[str]) -> None:
-        self._inner = aiohttp.ThreadedResolver()
-        self._allowed = allowed_hosts
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        try:
-            found = await self._inner.resolve(host, port, family)
-        except UnicodeError as error:  # a label that is too long or empty: getaddrinfo cannot even ask for it
-            raise OSError(f"{host} is no host name") from error
-        if host in self._allowed:
-            return found
-        public = [address for address in found if is_public(address["host"])]
-        if not public:
-            raise _private(host)
-        return public
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet."""
-    ip = ipaddress.ip_address(address)
-    plain = getattr(ip, "ipv4_mapped", None) or ip
-    return bool(plain.is_global and not plain.is_multicast)
-
-
-def _private(host: str) -> ConfigError:
-    return ConfigError(
-        f"{host} leads to a private address; where that is meant, the operator says so with the connection's base_url."
-    )
-
-
-def session(allowed_hosts: Container[str] = frozenset(), *, limit: int = 512) -> aiohttp.ClientSession:
-    """The client session that all connections share.
-
-    `allowed_hosts`: host names and addresses of the operator's `base_url`s, which may be private; it is asked at each
-    look-up, so a collection that grows as connections are applied may be passed.
-    """
-
-    async def refuse_private(_session: aiohttp.ClientSession, _progress: Any, params: Any) -> None:
-        # aiohttp asks no resolver for an address: `http://169.254.169.254/` would pass the one above.
-        host = params.url.host or ""
-        if (":" in host or host[-1:].isdigit()) and host not in allowed_hosts and not is_public(host):
-            raise _private(host)
-
-    trace = aiohttp.TraceConfig(trace_config_ctx_factory=cast(Any, _progress_of))
-    trace.on_request_start.append(refuse_private)
-    trace.on_request_headers_sent.append(_head_leaves)
-    trace.on_request_chunk_sent.append(_body_leaves)
-    connector = aiohttp.TCPConnector(
-        limit=limit, limit_per_host=0, resolver=_PublicOnly(allowed_hosts), ttl_dns_cache=60, keepalive_timeout=30
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        trace_configs=[trace],
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": "exotel-crm-connector"},
-    )
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far one request got."""
-
-    send_before: float | None
-    has_body: bool
-    #: Nothing of this attempt was handed to the socket yet (aiohttp repeats a PUT whose idle connection was closed).
-    fresh: bool = True
-    #: Something of this request was handed to the socket, in this attempt or an earlier one.
-    left: bool = False
-    #: The claim's end stopped it.
-    stopped: bool = False
-
-    def leave(self) -> None:
-        if not self.fresh:
-            return
-        if self.send_before is not None and time.monotonic() >= self.send_before:
-            self.stopped = True
-            raise LeaseLost("The claim ended before the request left; it will be sent by whoever holds the call now.")
-        self.fresh = False
-        self.left = True
-
-
-def _progress_of(trace_request_ctx: "_Progress | None" = None) -> "_Progress | None":
-    return trace_request_ctx
-
-
-# aiohttp keeps the head back until the body is there and writes both at once. It calls these two right before, with the
-# connection in hand: the last moment at which a request can be stopped without a byte of it on the wire.
-
-
-async def _head_leaves(_session: aiohttp.ClientSession, progress: Any, _params: Any) -> None:
-    if progress is not None:
-        progress.fresh = True
-        if not progress.has_body:
-            progress.leave()
-
-
-async def _body_leaves(_session: aiohttp.ClientSession, progress: Any, _params: Any) -> None:
-    if progress is not None:
-        progress.leave()
 
 
 class CrmHttp:
@@ -309,7 +199,7 @@ class CrmHttp:
             # "replace": a lone surrogate, which some client's text may hold, is no UTF-8
             data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
             sent_headers["Content-Type"] = "application/json"
-        progress = _Progress(send_before.get() if writes else None, has_body=data is not None)
+        progress = Progress(send_before.get() if writes else None, has_body=data is not None)
         try:
             async with self._client.request(
                 method,
@@ -329,6 +219,9 @@ class CrmHttp:
             raise _lost(error, unsure=writes and progress.left) from None
         self._budget.learn(answered)
         decoded = _decode(raw)
+        if isinstance(decoded, str) and status < 300 and "html" in answered.get("Content-Type", ""):
+            # somebody's page on the way (maintenance, a proxy) instead of the API: no verdict, whatever the status says
+            raise _lost(aiohttp.ClientPayloadError(), unsure=writes)
         if 200 <= status < 300 or status in accept:
             return Answer(status, answered, decoded)
         raise self._error(adapter, status, answered, decoded, writes=writes, bucket=bucket)

@@ -105,11 +105,15 @@ class Accounts:
         """Proves the connection's credentials, outside of quota and pause. Raises as `Adapter.check`."""
         return await self.make(connection, Unlimited()).check()
 
-    async def auth_failed(self, connection: Connection, error: AuthFailed) -> bool:
-        """Pauses the account if `check` agrees that its credentials are bad. Raises no CRM error."""
+    async def auth_failed(self, connection: Connection) -> None:
+        """Pauses the account if `check` agrees that its credentials are bad.
+
+        Returns where they are good; raises `AuthFailed` where the account is paused, other CRM errors where the check
+        could not be made.
+        """
         gate = self.gate(connection)
         if gate.state.paused:
-            return True
+            raise AuthFailed(gate.state.reason or "The account is paused.")
         try:
             await self.check(connection)
         except (AuthFailed, ConfigError) as agreed:
@@ -117,11 +121,7 @@ class Accounts:
             log.error("account paused", extra={"connection": connection.name, "error": str(agreed)})
             await self.store(gate)
             await self._rename("waiting", "paused", gate)
-            return True
-        except CrmError:
-            # Neither proven nor disproven: the next attempt asks again.
-            return True
-        return False
+            raise AuthFailed(agreed.message) from agreed
 
     async def probe(self, wake: Callable[[Connection], None], *, due_only: bool = True) -> None:
         """Asks the paused accounts whose time has come (or all) whether their credentials work again."""

@@ -6,6 +6,7 @@ then is in the journal.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from connector.phone import caller_of
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
 from connector.pipeline.plan import Plan, Step, Target
-from connector.pipeline.render import digest, optional, render, without
+from connector.pipeline.render import digest, facts, optional, render, without
 from connector.pipeline.waiting import Waiting
 from connector.store.queries import StepRow
 
@@ -74,12 +75,13 @@ class Attempt:
 
     async def run(self, plan: Plan) -> None:
         """Does what the journal lacks. Raises CRM errors that concern the whole delivery, and `Waiting`."""
+        known = facts(self._call, self._target, plan.outcome) if plan.steps else {}
         blocked: set[str] = set()
         for step in plan.steps:
-            if blocked.intersection(step.needs) or not await self._step(step, plan):
+            if blocked.intersection(step.needs) or not await self._step(step, known):
                 blocked.add(step.slot)
 
-    async def _step(self, step: Step, plan: Plan) -> bool:
+    async def _step(self, step: Step, known: Mapping[str, Any]) -> bool:
         """Carries a step out. False where there is no record that others could hang on."""
         row = self._journal.steps.get(step.slot)
         if step.adopt is not None:
@@ -93,7 +95,7 @@ class Attempt:
         if not self._applies(step, row):
             return False
         try:
-            return await self._carry_out(step, row, self._render(step, plan))
+            return await self._carry_out(step, row, self._render(step, known))
         except Rejected as error:
             return self._kill(step, "rejected", error.message)
         except _Unsure:
@@ -345,8 +347,8 @@ class Attempt:
     def _set(self, row: StepRow) -> None:
         self._journal.set(row)
 
-    def _render(self, step: Step, plan: Plan) -> Entry:
-        done = render(step, self._call, self._target, plan.outcome)
+    def _render(self, step: Step, known: Mapping[str, Any]) -> Entry:
+        done = render(step, known, self._target)
         for warning in done.warnings:
             self.ended.warn(warning)
         return done.entry

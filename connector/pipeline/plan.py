@@ -43,6 +43,8 @@ class Step:
     agent: Agent | None = None
     #: A person's choice of record: nothing is created, the slot adopts it.
     adopt: Ref | None = None
+    #: Another record that the words name.
+    names: Ref | None = None
     #: Only words of a record that is there already are brought up to date.
     only_update: bool = False
     #: The caller's open record is taken instead of a new one, if there is one.
@@ -116,8 +118,9 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
     link = next((link for link in call.links if link.connection == target.connection.id), None)
     steps: list[Step] = []
     if link is not None:
-        steps.append(Step("ticket", "ticket", "ticket", about or "answered", adopt=Ref("ticket", link.id, link.url)))
-        steps.append(Step("note:link", "note", "link", "link", needs=("ticket",)))
+        linked = Ref("ticket", link.id, link.url)
+        steps.append(Step("ticket", "ticket", "ticket", about or "answered", adopt=linked))
+        steps.append(Step("note:link", "note", "link", "link", needs=("ticket",), names=linked))
     elif about is not None:
         steps.append(
             Step(

@@ -42,9 +42,14 @@ class Rendered:
     warnings: tuple[str, ...] = ()
 
 
-def render(step: Step, call: Call, target: Target, outcome: Outcome) -> Rendered:
-    """The entry of a step. Raises `Rejected` where the tenant's template cannot be filled in."""
-    known = facts(step, call, target, outcome)
+def render(step: Step, known: Mapping[str, Any], target: Target) -> Rendered:
+    """The entry of a step, from the `facts` of its call. Raises `Rejected` where a template cannot be filled in."""
+    linked = step.names or Ref("ticket", "")
+    known = {
+        **known,
+        "title": TITLES.get(step.variant, "Call"),
+        "linked": {"id": linked.id, "url": linked.url or ""},
+    }
     words = _words(target.adapter)
     options = target.connection.options
     warnings = ("The recording was left out: its link does not lead to Exotel.",) if known["recording_left_out"] else ()
@@ -92,12 +97,14 @@ def sent(entry: Entry) -> dict[str, Any]:
     }
 
 
-def facts(step: Step, call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
-    """What templates may name: plain strings, lists and dicts. Empty where nothing is known."""
+def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
+    """What templates may name of a call: plain strings, lists and dicts. Empty where nothing is known.
+
+    `render` adds what a step knows: `title`, and `linked` with `id` and `url` of another record.
+    """
     tenant, connection = target.tenant, target.connection
     number = display(call.customer_number, tenant.country)
     agent = answered_by(call, connection.agents)
-    linked = step.adopt or Ref("ticket", "")
     link, left_out = "", ""
     if call.recording_url and connection.options.recording != "none":
         if recordings.allowed(call.recording_url, tenant.sid, tenant.api_url):
@@ -106,7 +113,6 @@ def facts(step: Step, call: Call, target: Target, outcome: Outcome) -> dict[str,
             left_out = _LEFT_OUT
     talked = call.duration_s if outcome in ("answered", "voicemail") else None
     return {
-        "title": TITLES.get(step.variant, "Call"),
         "number": number,
         "number_label": "To" if call.direction == "outbound" else "From",
         "direction": call.direction,
@@ -123,7 +129,6 @@ def facts(step: Step, call: Call, target: Target, outcome: Outcome) -> dict[str,
         "duration": clock_time(talked) if talked else "",
         "duration_s": talked or 0,
         "tenant": tenant.sid,
-        "linked": {"id": linked.id, "url": linked.url or ""},
     }
 
 

@@ -13,7 +13,7 @@ from connector.errors import ConfigError, Rejected
 from connector.options import Options
 from connector.pipeline.fold import fold
 from connector.pipeline.plan import Step, Target, plan
-from connector.pipeline.render import digest, render, sent
+from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
 from connector.store import queries
 from connector.store.queries import StepRow, Work
@@ -152,11 +152,12 @@ def _changes(tenant: Tenant, connection: Connection, work: Work, wish: Wish, now
     target = Target(tenant, connection, registry.get(connection.adapter))
     call = fold(read(work.events, tenant.country), known(tenant, target))
     planned = plan(call, target, now)
+    of_call = facts(call, target, planned.outcome)
     changes: list[dict[str, Any]] = []
     for step in planned.steps:
         row = work.steps.get(step.slot)
         try:
-            wanted = render(step, call, target, planned.outcome).entry
+            wanted = render(step, of_call, target).entry
         except Rejected as error:
             changes.append(
                 {"slot": step.slot, "kind": step.kind, "action": "reject", "was": None, "now": error.message}

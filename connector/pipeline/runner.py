@@ -14,6 +14,7 @@ from connector.clock import Clock
 from connector.crm_http import send_before
 from connector.errors import (
     AuthFailed,
+    ConfigError,
     CrmError,
     CrmUnavailable,
     IngressError,
@@ -57,8 +58,8 @@ class Registered(Protocol):
     async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
         """For whom the work is done; None where tenant or connection is gone or disabled."""
 
-    async def auth_failed(self, target: Target, error: AuthFailed) -> bool:
-        """Asks `check()`; True where the account is paused now, False where the credentials are good."""
+    async def auth_failed(self, target: Target) -> None:
+        """Asks `check()`. Raises `AuthFailed` where the account is paused now; returns where the credentials are good."""
 
     def gate_changed(self, gate: Gate) -> None:
         """Stores a gate whose state changed."""
@@ -155,13 +156,8 @@ class Runner:
             outcome.settled(planned, attempt)
         except Waiting as waiting:
             outcome.waits(waiting.until, waiting.state, waiting.reason)
-        except AuthFailed as error:
-            if await self._owner.auth_failed(target, error):
-                outcome.waits(self._clock.now(), "paused", error.message)
-            else:
-                outcome.dies(
-                    "rejected", f"{error.message} The credentials are good, so it is this request that is not allowed."
-                )
+        except (AuthFailed, ConfigError) as error:
+            await self._refused(target, error, outcome)
         except RateLimited as error:
             outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
         except (CrmUnavailable, OutcomeUnknown) as error:
@@ -182,6 +178,18 @@ class Runner:
         outcome.revision = target.connection.revision
         summary = summary_of(call, planned) if call is not None and planned is not None else None
         return await self._finish(outcome, journal, summary, call.customer_number if call else None)
+
+    async def _refused(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> None:
+        try:
+            await self._owner.auth_failed(target)
+        except AuthFailed as paused:
+            outcome.waits(self._clock.now(), "paused", paused.message)
+        except CrmError:
+            outcome.retries(OutcomeUnknown(error.message))  # neither proven nor disproven: the next attempt asks again
+        else:
+            outcome.dies(
+                "rejected", f"{error.message} The credentials are good: it is this request that is not allowed."
+            )
 
     async def _finish(
         self, outcome: "_Outcome", journal: Journal | None, summary: str | None, customer: str | None = None

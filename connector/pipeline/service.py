@@ -13,7 +13,7 @@ from connector import crm_http, metrics, registry
 from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
-from connector.errors import AuthFailed, ConfigError, StoreBusy
+from connector.errors import ConfigError, StoreBusy
 from connector.options import Options
 from connector.pipeline import replay as replaying
 from connector.pipeline.accept import Received, event_of, store
@@ -153,9 +153,9 @@ class Pipeline:
                 self._options.popitem(last=False)
         return replaying.with_options(connection, options, revision)
 
-    async def auth_failed(self, target: Target, error: AuthFailed) -> bool:
+    async def auth_failed(self, target: Target) -> None:
         """See `Accounts.auth_failed`."""
-        return await self.accounts.auth_failed(self._current(target.connection), error)
+        await self.accounts.auth_failed(self._current(target.connection))
 
     def gate_changed(self, gate: Gate) -> None:
         """Stores the gate beside the work; looks again when its circuit closes."""

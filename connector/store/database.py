@@ -189,14 +189,10 @@ class Database:
 
     def _checkpoint(self) -> None:
         try:
-            with self._engine.connect() as connection:
-                raw = connection.connection.dbapi_connection
-                assert isinstance(raw, sqlite3.Connection)
-                raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         except OperationalError as error:
             raise busy(error) from error
-        except sqlite3.OperationalError as error:
-            raise StoreBusy("The store is busy.", log=str(error)) from error
 
 
 class _Asked:
@@ -211,9 +207,15 @@ class _Asked:
 _Outcome = tuple[Any, BaseException | None]
 
 
-def busy(error: Exception) -> StoreBusy:
-    """The store's own trouble (disk full, locked, I/O) as an error with a next action."""
-    return StoreBusy("The store cannot take it now; try again in a few seconds.", log=str(error).splitlines()[0])
+#: What passes by itself, or once somebody made room; anything else is a fault of ours.
+_TROUBLE = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
+
+
+def busy(error: OperationalError) -> Exception:
+    """The store's own trouble (disk full, locked, I/O) as an error with a next action; other errors as they are."""
+    if not getattr(error.orig, "sqlite_errorname", "").startswith(_TROUBLE):
+        return error
+    return StoreBusy("The store cannot take it now; try again in a few seconds.", log=str(error.orig))
 
 
 def single(work: Callable[..., T]) -> Callable[[Connection, Sequence[Any]], list[T]]:

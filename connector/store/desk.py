@@ -122,7 +122,7 @@ _tickets_of_contact = (
     .order_by(desk_ticket.c.id.desc())
     .limit(_LIST)
 )
-_open_tickets_of_contact = _tickets_of_contact.where(desk_ticket.c.state == bindparam("state"))
+_tickets_of_contact_in_state = _tickets_of_contact.where(desk_ticket.c.state == bindparam("state"))
 _notes = select(
     desk_note.c.id,
     desk_note.c.ticket_id,
@@ -172,7 +172,7 @@ def tickets_of(connection: Connection, connection_id: str, contact_id: int, stat
     values = {"connection_id": connection_id, "contact_id": contact_id}
     if state is None:
         return [_ticket(row) for row in connection.execute(_tickets_of_contact, values)]
-    return [_ticket(row) for row in connection.execute(_open_tickets_of_contact, {**values, "state": state})]
+    return [_ticket(row) for row in connection.execute(_tickets_of_contact_in_state, {**values, "state": state})]
 
 
 def notes_of(connection: Connection, connection_id: str, ticket_id: int, ref: str | None = None) -> list[Note] | None:

@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sqlalchemy.exc import DatabaseError
+
 from connector.config import Config
 from connector.errors import ConfigError
 from connector.store.database import Database
@@ -28,11 +30,23 @@ def opened(config: Config, *, make: bool) -> Iterator[Store]:
     file = config.database_file
     if file is not None and not file.exists() and not make:
         raise ConfigError(f"there is no store at {file} yet; `connector apply` or `connector serve` makes it")
-    if file is not None and make:
-        migrate(config.database_url)
-    db = Database(config.database_url)
+    with readable(config):
+        if file is not None and make:
+            migrate(config.database_url)
+        db = Database(config.database_url)
+        try:
+            db.transact(require_current)
+            yield Store(db, open_box(config, db))
+        finally:
+            db.dispose()
+
+
+@contextlib.contextmanager
+def readable(config: Config) -> Iterator[None]:
+    """Turns what a file that is no SQLite database brings about into a `ConfigError`."""
     try:
-        db.transact(require_current)
-        yield Store(db, open_box(config, db))
-    finally:
-        db.dispose()
+        yield
+    except DatabaseError as error:
+        raise ConfigError(
+            f"{config.database_file or 'the database'} cannot be used as a store: {error.orig}"
+        ) from error

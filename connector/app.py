@@ -1,0 +1,121 @@
+"""The application: its parts opened in order, its routes, and what every answer has in common."""
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from connector.clock import SYSTEM, Clock
+from connector.config import Config
+from connector.directories import Directories
+from connector.logs import server_logger
+from connector.pipeline.service import Pipeline
+from connector.store.database import Database
+from connector.store.migrate import require_current, upgrade
+from connector.store.secrets import open_box
+from connector.tenants import Directory
+from connector.users import ensure_operator_token
+from connector.web.answers import Handler, json_errors
+from connector.web.api import add_api
+from connector.web.desk import add_desk
+from connector.web.ingress import INGRESS, Ingress, add_ingress
+from connector.web.keys import BOX, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
+from connector.web.origin import Origin
+from connector.web.query import MOST_BYTES
+
+__all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
+
+
+def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Application:
+    """The whole service, ready to be run; settings come from the environment where none are given.
+
+    `clock`: what ingress and pipeline read. Nothing is opened before the application starts. Raises `ConfigError`, as
+    does its start.
+    """
+    config = config or Config.from_env()
+    app = web.Application(
+        middlewares=[_learn_home, json_errors],
+        handler_args={
+            # A URL may carry a hook token: no line of aiohttp's own names one.
+            "access_log": None,
+            "logger": server_logger(),
+            # Longer queries than we take are refused by us, with a word of why.
+            "max_line_size": 2 * MOST_BYTES,
+        },
+    )
+    app[CONFIG] = config
+    app[HOME] = Home(config)
+    app.cleanup_ctx.append(functools.partial(_opened, clock=clock))
+    add_ingress(app)
+    add_api(app)
+    add_desk(
+        app,
+        db=lambda: app[DATABASE],
+        authenticate=_DeskTokens(app).connection_of,
+        sign=lambda text: app[BOX].fingerprint(text),
+        public_url=lambda: app[HOME].public_url,
+    )
+    return app
+
+
+async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
+    """The store, the secrets, the configuration and the pipeline, in this order; closed in the reverse one."""
+    config = app[CONFIG]
+    database = Database(config.database_url)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(database.dispose)
+        if config.database_file is not None:
+            # One process owns the file, so that its schema can follow the program without being asked.
+            await asyncio.to_thread(database.transact, upgrade)
+        else:
+            await asyncio.to_thread(database.transact, require_current)
+        app[BOX] = await asyncio.to_thread(open_box, config, database)
+        token_file = config.beside("token")
+        if token_file is not None:
+            await asyncio.to_thread(ensure_operator_token, database, token_file)
+        app[DATABASE] = await stack.enter_async_context(database.running())
+        app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
+        pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
+        app[PIPELINE] = await stack.enter_async_context(pipeline.running())
+        app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
+        yield
+
+
+class _DeskTokens:
+    """The tokens that `local` connections speak to the desk with, by their digests: a look-up tells nothing of them."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+        self._directory: Directory | None = None
+        self._connections: dict[bytes, str] = {}
+
+    def connection_of(self, token: str) -> str | None:
+        """Id of the enabled connection whose token this is."""
+        directory = self._app[DIRECTORIES].current
+        if directory is not self._directory:
+            box = self._app[BOX]
+            self._connections = {
+                _digest(box.token(f"home:{connection.id}")): connection.id
+                for connection in directory.connections.values()
+                if connection.enabled and connection.adapter == "local"
+            }
+            self._directory = directory
+        return self._connections.get(_digest(token))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+@web.middleware
+async def _learn_home(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Where nobody told which port was bound (0, or a runner of somebody else's), the first request does."""
+    home = request.app[HOME]
+    if not home.is_bound and request.transport is not None:
+        name = request.transport.get_extra_info("sockname")
+        if isinstance(name, tuple):
+            home.bound_to(name[0], name[1])
+    return await handler(request)

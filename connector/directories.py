@@ -1,0 +1,235 @@
+"""Loads tenants and connections from the store, and keeps the loaded `Directory` up to date.
+
+One broken connection costs only itself: where its adapter is not installed, or its stored options or secrets cannot be
+read any more, it is left out and named in the log, and the others work.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import Connection as Sql
+from sqlalchemy import RowMapping, select
+
+from connector import registry
+from connector.adapter import Adapter, Agent
+from connector.errors import ConfigError, StoreBusy
+from connector.options import Options
+from connector.phone import parse_number
+from connector.store import schema
+from connector.store.database import Database
+from connector.store.secrets import SecretBox
+from connector.tenants import Connection, Directory, Ingress, Tenant
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 1.0
+
+#: Said once per process: (connection id or SID, revision, what is wrong).
+Told = set[tuple[str, int, str]]
+
+
+def region_of(sid: str) -> str:
+    """The region that an Account SID tells: a number and then `m` at its end is Mumbai (reference exotel.md §5)."""
+    return "mumbai" if re.search(r"\d+m$", sid) else "singapore"
+
+
+def options_of(adapter: type[Adapter[Any]], written: Mapping[str, Any], country: str) -> Options:
+    """The options in force: what the tenant wrote above the adapter's defaults, numbers as E.164.
+
+    Raises pydantic's `ValidationError`.
+    """
+    options = adapter.options_model.model_validate({**adapter.default_options, **written})
+    numbers = {
+        name: tuple(parse_number(number, country) or number for number in getattr(options, name))
+        for name in ("exophones", "ignore")
+        if getattr(options, name)
+    }
+    return options.model_copy(update=numbers) if numbers else options
+
+
+def version_of(connection: Sql) -> int:
+    """The number that rises with every change of tenants or connections."""
+    return connection.execute(select(schema.config.c.version)).scalar() or 0
+
+
+def load(connection: Sql, box: SecretBox, told: Told | None = None) -> Directory:
+    """Everything, as one transaction sees it. `told` collects what was logged, so that it is not said again."""
+    loader = _Loader(connection, box, set() if told is None else told)
+    return Directory.of(version_of(connection), loader.tenants())
+
+
+class Directories:
+    """The directory in force. `on_change` callbacks run in the event loop after each change."""
+
+    def __init__(self, db: Database, box: SecretBox) -> None:
+        self._db = db
+        self._box = box
+        self._current = Directory()
+        self._told: Told = set()
+        self._lock = asyncio.Lock()
+        self._looks = 0
+        self.on_change: list[Callable[[Directory], None]] = []
+
+    @property
+    def current(self) -> Directory:
+        """The directory as last loaded; empty before the first `refresh`."""
+        return self._current
+
+    async def refresh(self, force: bool = False) -> Directory:
+        """Looks whether something changed, and loads it. Raises `StoreBusy`.
+
+        Callers at the same time share a look; each gets one that began after it asked.
+        """
+        before = self._looks
+        async with self._lock:
+            if self._looks > before and not force:
+                return self._current
+            self._looks += 1
+            if force or await self._db.read(version_of) != self._current.version:
+                self._current = await self._db.read(load, self._box, self._told)
+                for callback in self.on_change:
+                    callback(self._current)
+            return self._current
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Directories"]:
+        """Loads, and looks every second from then on."""
+        await self.refresh()
+        task = asyncio.create_task(self._look(), name="directories")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                await self.refresh()
+            except StoreBusy:
+                continue  # what is loaded stays in force; whoever writes meets the same trouble and says so
+            except Exception:
+                log.exception("tenants could not be loaded; the last ones stay in force")
+
+
+class _Loader:
+    """One pass over the tables. Equal options share one object: a thousand connections rarely differ in them."""
+
+    def __init__(self, connection: Sql, box: SecretBox, told: Told) -> None:
+        self._sql = connection
+        self._box = box
+        self._told = told
+        self._options: dict[tuple[str, str, str], Options] = {}
+
+    def tenants(self) -> list[Tenant]:
+        agents = self._agents()
+        rows = defaultdict(list)
+        c, r = schema.connection.c, schema.revision.c
+        joined = schema.connection.join(
+            schema.revision, (r.connection_id == c.id) & (r.number == c.revision)
+        ).outerjoin(schema.credential, schema.credential.c.id == c.credential_id)
+        columns = (c.id, c.tenant_id, c.name, c.adapter, c.account, c.enabled, c.revision)
+        query = select(*columns, r.settings, r.options, schema.credential.c.sealed).select_from(joined).order_by(c.name)
+        for row in self._sql.execute(query).mappings():
+            rows[row["tenant_id"]].append(row)
+        tenants = self._sql.execute(select(schema.tenant).order_by(schema.tenant.c.id)).mappings()
+        found = [self._tenant(tenant, rows[tenant["id"]], agents) for tenant in tenants]
+        return [tenant for tenant in found if tenant is not None]
+
+    def _tenant(self, row: RowMapping, connections: list[RowMapping], agents: dict[str, list[Agent]]) -> Tenant | None:
+        settings = json.loads(row["settings"])
+        try:
+            secrets = self._box.open(row["secrets"])
+        except ConfigError as error:
+            if self._is_news(row["sid"], 0, error.message):
+                log.error("tenant left out", extra={"tenant": row["sid"], "reason": error.message})
+            return None
+        country = settings.get("country", "IN")
+        found = [self._connection(one, country, tuple(agents.get(one["id"], ()))) for one in connections]
+        ingress = settings.get("ingress") or {}
+        return Tenant(
+            id=row["id"],
+            sid=row["sid"],
+            region=settings.get("region") or region_of(row["sid"]),
+            country=country,
+            time_zone=settings.get("time_zone", "Asia/Kolkata"),
+            api_key=SecretStr(secrets["api_key"]),
+            api_token=SecretStr(secrets["api_token"]),
+            hook_token=SecretStr(secrets["hook_token"]),
+            api_url=settings.get("api_url"),
+            recording_hosts=tuple(settings.get("recording_hosts", ())),
+            ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
+            exophones=settings.get("exophones", {}),
+            connections=tuple(one for one in found if one is not None),
+        )
+
+    def _connection(self, row: RowMapping, country: str, agents: tuple[Agent, ...]) -> Connection | None:
+        try:
+            adapter = registry.get(row["adapter"])
+            settings = json.loads(row["settings"])
+            if row["sealed"] is not None:
+                settings |= self._box.open(row["sealed"])["settings"]
+            adapter.settings_model.model_validate(settings)
+            options = self._options_of(adapter, row["options"], country)
+        except (ConfigError, ValidationError) as error:
+            self._tell(row, error)
+            return None
+        return Connection(
+            id=row["id"],
+            tenant_id=row["tenant_id"],
+            name=row["name"],
+            adapter=row["adapter"],
+            account=row["account"],
+            enabled=row["enabled"],
+            revision=row["revision"],
+            settings=settings,
+            options=options,
+            agents=agents,
+        )
+
+    def _options_of(self, adapter: type[Adapter[Any]], written: str, country: str) -> Options:
+        key = (adapter.name, written, country)
+        if key not in self._options:
+            self._options[key] = options_of(adapter, json.loads(written), country)
+        return self._options[key]
+
+    def _agents(self) -> dict[str, list[Agent]]:
+        agents = defaultdict(list)
+        for row in self._sql.execute(select(schema.agent).order_by(schema.agent.c.id)).mappings():
+            agents[row["connection_id"]].append(
+                Agent(
+                    id=row["crm_id"],
+                    name=row["name"],
+                    email=row["email"],
+                    phone=row["phone"],
+                    caller_id=row["caller_id"],
+                    outbound=row["outbound"],
+                    ids=json.loads(row["ids"]),
+                )
+            )
+        return agents
+
+    def _tell(self, row: RowMapping, error: ConfigError | ValidationError) -> None:
+        # pydantic's own text repeats the input, which may be a secret: only places and reasons are told.
+        reason = (
+            "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            if isinstance(error, ValidationError)
+            else error.message
+        )
+        if self._is_news(row["id"], row["revision"], reason):
+            fields = {"connection": row["id"], "adapter": row["adapter"], "reason": reason}
+            log.error("connection left out: its adapter, settings or options cannot be used", extra=fields)
+
+    def _is_news(self, what: str, revision: int, reason: str) -> bool:
+        known = len(self._told)
+        self._told.add((what, revision, reason))
+        return len(self._told) > known

@@ -1,0 +1,1 @@
+"""Plays call flows as Exotel would send them, against any running connector."""

@@ -1,0 +1,88 @@
+"""What every JSON route answers alike: the error body, the headers, and nothing of a stack trace."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from connector.errors import IngressError, StoreBusy
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: An API's answer is for the program that asked, now.
+API_HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+#: Seconds after which a request that found the store busy may try again.
+BUSY_RETRY_S: Final = 2
+
+_STATUS: Final[Mapping[str, int]] = {
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "too_large": 413,
+    "too_many_failures": 429,
+}
+
+
+class Refused(IngressError):
+    """A request is not served, with what its answer says besides the error body."""
+
+    def __init__(
+        self, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(code, message, field)
+        self.headers = headers
+
+
+def refusal(error: IngressError) -> web.Response:
+    """The answer to a request that is not served; its status follows from the code, 400 where nothing else fits."""
+    headers = error.headers if isinstance(error, Refused) else None
+    return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
+
+
+def busy(error: StoreBusy) -> web.Response:
+    """503: the store cannot take it now, and nothing was kept."""
+    return problem(503, "busy", error.message, headers={"Retry-After": str(BUSY_RETRY_S)})
+
+
+def problem(
+    status: int, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An error body: `{"error": {"code", "message", "field"}}`."""
+    text = json.dumps({"error": {"code": code, "message": message, "field": field}}, ensure_ascii=False)
+    return web.Response(
+        status=status, text=text, content_type="application/json", headers={**API_HEADERS, **(headers or {})}
+    )
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Unknown paths, wrong methods and our own mistakes as JSON, like every other refusal."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _http_problem(error)
+    except Exception:
+        # The route's pattern, not its URL: a URL may carry a hook token.
+        resource = request.match_info.route.resource
+        log.exception("request failed", extra={"route": resource.canonical if resource else None, "status": 500})
+        return problem(500, "internal", "The connector made a mistake; its log has the details.")
+
+
+def _http_problem(error: web.HTTPException) -> web.Response:
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    code = HTTPStatus(error.status).phrase.lower().replace(" ", "_")
+    words = {404: "There is nothing at this address.", 405: "This address does not take this method."}
+    return problem(error.status, code, words.get(error.status, error.reason), headers=headers)

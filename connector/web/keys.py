@@ -1,0 +1,40 @@
+"""Where the parts of a running application are found."""
+
+from typing import Final
+
+from aiohttp import web
+
+from connector.config import Config
+from connector.directories import Directories
+from connector.pipeline.service import Pipeline
+from connector.store.database import Database
+from connector.store.secrets import SecretBox
+
+
+class Home:
+    """Where this process is reached: by itself (`url`), and by people (`public_url`). No slash at the end."""
+
+    def __init__(self, config: Config) -> None:
+        self._public_url = config.public_url
+        self.url = config.home_url
+        #: Whether a socket told its port, so that it is not the settings' word for it.
+        self.is_bound = False
+
+    @property
+    def public_url(self) -> str:
+        """The operator's word for it, else this process's own."""
+        return self._public_url or self.url
+
+    def bound_to(self, host: str, port: int) -> None:
+        """A socket listens here, or a request came in here."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self.is_bound = True
+
+
+CONFIG: Final = web.AppKey("config", Config)
+HOME: Final = web.AppKey("home", Home)
+DATABASE: Final = web.AppKey("database", Database)
+BOX: Final = web.AppKey("box", SecretBox)
+DIRECTORIES: Final = web.AppKey("directories", Directories)
+PIPELINE: Final = web.AppKey("pipeline", Pipeline)

@@ -1,0 +1,89 @@
+"""The API's description in OpenAPI 3.1, from the table of operations and its pydantic models."""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from connector import __version__
+from connector.web.schemas import Error
+
+_REFUSALS: Final = {
+    "400": "A parameter is missing, unknown or impossible; `field` names it.",
+    "401": "No valid token.",
+    "403": "The token's scopes do not include this.",
+    "404": "It does not exist, or belongs to another tenant.",
+    "503": "The store is busy; try again after `Retry-After` seconds.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the description tells of an operation; its words are the docstring of `says`.
+
+    `asks` is the query's model for GET, the body's otherwise.
+    """
+
+    method: str
+    path: str
+    says: Callable[..., Awaitable[BaseModel]]
+    asks: type[BaseModel]
+    answers: type[BaseModel]
+
+
+def document(operations: Sequence[Described]) -> dict[str, Any]:
+    """The whole description."""
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, "serialization")]
+    models += [(one.asks, "validation") for one in operations if one.method != "GET"]
+    models += [(one.answers, "serialization") for one in operations]
+    _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    paths: dict[str, dict[str, Any]] = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Connector between Exotel and CRMs", "version": __version__},
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(one: Described) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": one.says.__name__,
+        "summary": (one.says.__doc__ or "").partition("\n")[0],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"\{(\w+)\}", one.path)
+        ],
+        "responses": {
+            "200": {"description": (one.answers.__doc__ or "").partition("\n")[0], "content": _json(one.answers)},
+            **{status: {"description": words, "content": _json(Error)} for status, words in _REFUSALS.items()},
+        },
+    }
+    if one.method == "GET":
+        operation["parameters"] += _query(one.asks)
+    else:
+        operation["requestBody"] = {"required": True, "content": _json(one.asks)}
+    return operation
+
+
+def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema(by_alias=True)
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": field}
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _json(model: type[BaseModel]) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

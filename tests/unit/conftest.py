@@ -1,0 +1,42 @@
+"""What unit tests of the command line's modules share: a store, and files applied to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector.apply import Applied, apply
+from connector.config import Config
+from connector.directories import load
+from connector.store.opening import Store, opened
+from connector.tenantfile import TenantFile
+from connector.tenants import Tenant
+
+
+class Shop:
+    """A store with one tenant, `exotel535`."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.db, self.box = store.db, store.box
+
+    def apply(self, **changes: Any) -> Applied:
+        """Applies the tenant with these changes."""
+        tenant = {"sid": "exotel535", "api_key": "demo_key", "api_token": "demo_token", "hook_token": "hook-token"}
+        file = TenantFile.model_validate({"tenants": [{**tenant, **changes}]})
+        return apply(file, self.db, self.box)
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant as the store has it."""
+        return self.db.transact(load, self.box).tenants["exotel535"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    config = Config(database_url=f"sqlite:///{tmp_path}/shop.db")
+    with opened(config, make=True) as store:
+        shop = Shop(config, store)
+        shop.apply()
+        yield shop

@@ -1,0 +1,102 @@
+"""`connector check`: what Exotel's and a CRM's answers mean."""
+
+from collections.abc import Mapping
+
+import pytest
+from aiohttp import hdrs, web
+from aiohttp.test_utils import TestServer
+
+from adapters.freshdesk.standin import SETTINGS, Account, standin
+from connector import check
+from connector.check import Finding
+from tests.unit.conftest import Shop
+
+GOOD = "Basic ZGVtb19rZXk6ZGVtb190b2tlbg=="
+
+
+def exotel(status: int) -> web.Application:
+    """Exotel's API, as far as an account can be read there; right credentials get `status`."""
+
+    async def account(request: web.Request) -> web.Response:
+        assert request.headers[hdrs.AUTHORIZATION] == GOOD
+        return web.json_response({}, status=status)
+
+    app = web.Application()
+    app.router.add_get("/v1/Accounts/exotel535.json", account)
+    return app
+
+
+async def found(shop: Shop, statuses: Mapping[str, int]) -> Finding:
+    async with (
+        TestServer(exotel(statuses["singapore"])) as singapore,
+        TestServer(exotel(statuses["mumbai"])) as mumbai,
+    ):
+        hosts = {"singapore": str(singapore.make_url("")), "mumbai": str(mumbai.make_url(""))}
+        shop.apply(api_url={region: url.rstrip("/") for region, url in hosts.items()})
+        findings = [finding async for finding in check.check_tenant(shop.tenant, shop.box, shop.config)]
+    assert findings[0].what == "Exotel"
+    return findings[0]
+
+
+@pytest.mark.parametrize(
+    ("singapore", "mumbai", "good", "words"),
+    [
+        (200, 404, True, "account exotel535, singapore"),
+        (404, 200, False, "is in mumbai: set region: mumbai"),
+        (401, 200, False, "is in mumbai: set region: mumbai"),
+        (404, 404, False, "there is no account exotel535"),
+        (401, 401, False, "refuses api_key or api_token"),
+        (403, 404, False, "refuses api_key or api_token"),
+        (500, 200, False, "answered 500; try again later"),
+        (302, 200, False, "answered 302; try again later"),
+    ],
+)
+async def test_what_exotel_answers(shop: Shop, singapore: int, mumbai: int, good: bool, words: str) -> None:
+    finding = await found(shop, {"singapore": singapore, "mumbai": mumbai})
+    assert finding.is_good is good
+    assert words in finding.words
+    assert "demo_token" not in finding.words
+
+
+async def test_exotel_out_of_reach(shop: Shop) -> None:
+    shop.apply(api_url="http://127.0.0.1:1")
+    findings = [finding async for finding in check.check_tenant(shop.tenant, shop.box, shop.config)]
+    assert "could not be reached" in findings[0].words
+
+
+async def crm_finding(shop: Shop, account: Account, enabled: bool = True) -> Finding:
+    async with TestServer(standin(account)) as server:
+        settings = {**SETTINGS, "base_url": str(server.make_url("")).rstrip("/")}
+        shop.apply(
+            api_url="http://127.0.0.1:1",
+            connections=[{"name": "desk", "adapter": "freshdesk", "settings": settings, "enabled": enabled}],
+        )
+        findings = [finding async for finding in check.check_tenant(shop.tenant, shop.box, shop.config)]
+        prepared = await check.prepare(shop.tenant, shop.tenant.connections, shop.box, shop.config)
+    assert prepared == []
+    return findings[1]
+
+
+async def test_a_good_connection_names_its_account(shop: Shop) -> None:
+    finding = await crm_finding(shop, Account())
+    assert finding.is_fine
+    assert finding.what == "desk (freshdesk)"
+    assert "acme.freshdesk.com" in finding.words
+
+
+async def test_a_bad_key_is_told(shop: Shop) -> None:
+    finding = await crm_finding(shop, Account(keys={"another": "admin"}))
+    assert not finding.is_good
+    assert "demo-key" not in finding.words
+
+
+async def test_mandatory_fields_are_missing_and_not_fine(shop: Shop) -> None:
+    field = {"name": "cf_branch", "label": "Branch", "type": "custom_text", "required_for_agents": True}
+    finding = await crm_finding(shop, Account(custom_fields=[field]))
+    assert finding.is_good
+    assert not finding.is_fine
+    assert any("cf_branch" in missing for missing in finding.missing)
+
+
+async def test_a_disabled_connection_is_not_asked(shop: Shop) -> None:
+    assert (await crm_finding(shop, Account(exists=False), enabled=False)).words == "disabled, not checked"

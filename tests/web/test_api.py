@@ -1,0 +1,368 @@
+"""The API over a real socket and a real store: who sees what, and what is refused."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+from aiohttp import web
+from sqlalchemy import Connection, select
+
+from connector.directories import Directories
+from connector.errors import StoreBusy
+from connector.pipeline.replay import Replayed
+from connector.pipeline.service import Pipeline
+from connector.store import schema, views
+from connector.store.database import Database
+from connector.web import shown
+from connector.web.answers import json_errors
+from connector.web.api import OPERATIONS, add_api
+from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
+from tests.web.stored import AT, MINE, SECRETS, THEIRS, TOKENS, call_sid, filled
+from tests.web.stubs import Client, StubDirectories, client_of, tenant
+
+
+@dataclass
+class StubReplay:
+    """Keeps what was asked for."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def replay(self, tenant_id: int, **wish: Any) -> list[Replayed]:
+        self.asked.append({"tenant_id": tenant_id, **wish})
+        change = {
+            "slot": "ticket",
+            "kind": "ticket",
+            "action": "update",
+            "was": {"subject": "a"},
+            "now": {"subject": "b"},
+        }
+        return [Replayed(call_sid(1), "support", "c1", [change], queued=not wish["dry_run"])]
+
+
+@dataclass
+class Api:
+    client: Client
+    db: Database
+    replay: StubReplay
+
+    async def get(self, path: str, token: str | None = TOKENS.operator, **params: str) -> tuple[int, Any]:
+        async with self.client.get(path, params=params, headers=bearer(token)) as answer:
+            return answer.status, await answer.json()
+
+    async def post(self, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
+        async with self.client.post(path, json=body, headers=bearer(token)) as answer:
+            return answer.status, await answer.json()
+
+
+def bearer(token: str | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    db, replay = filled(tmp_path), StubReplay()
+    app = web.Application(middlewares=[json_errors])
+    add_api(app)
+    directories = StubDirectories(tenant(MINE, 1), tenant(THEIRS, 2, hook="other"))
+    app[DIRECTORIES] = cast(Directories, directories)
+    app[PIPELINE] = cast(Pipeline, replay)
+    async with db.running():
+        app[DATABASE] = db
+        async with client_of(app) as client:
+            yield Api(client, db, replay)
+
+
+def sids(body: Any, name: str = "calls") -> list[str]:
+    return [row["call_sid"] for row in body[name]]
+
+
+def refused(answer: tuple[int, Any]) -> tuple[int, str, str | None]:
+    status, body = answer
+    assert body["error"]["message"]
+    return status, body["error"]["code"], body["error"]["field"]
+
+
+class TestWhoSeesWhat:
+    """Every route, for nobody, for a stranger, for those who may."""
+
+    #: Requests of each operation for what belongs to the tenant MINE.
+    ASKED: ClassVar[tuple[tuple[str, str, dict[str, str]], ...]] = (
+        ("GET", "/api/v1/calls", {"tenant": MINE}),
+        ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
+        ("GET", "/api/v1/deliveries", {"tenant": MINE}),
+        ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
+        ("GET", "/metrics", {}),
+    )
+
+    def test_every_operation_is_walked(self) -> None:
+        walked = {(method, path.replace(call_sid(1), "{call_sid}")) for method, path, _ in self.ASKED}
+        assert walked == {(one.method, one.path) for one in OPERATIONS} | {("GET", "/metrics")}
+
+    @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
+    @pytest.mark.parametrize("token", [None, "", "ctk_wrong", TOKENS.revoked, "operator"])
+    async def test_no_token(self, api: Api, method: str, path: str, asked: dict[str, str], token: str | None) -> None:
+        answer = await (api.get(path, token, **asked) if method == "GET" else api.post(path, asked, token))
+        assert refused(answer) == (401, "unauthorized", None)
+        async with api.client.request(method, path) as raw:
+            assert raw.headers["WWW-Authenticate"].startswith("Bearer")
+
+    @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
+    async def test_a_strangers_token(self, api: Api, method: str, path: str, asked: dict[str, str]) -> None:
+        stranger = TOKENS.stranger
+        answer = await (api.get(path, stranger, **asked) if method == "GET" else api.post(path, asked, stranger))
+        assert refused(answer)[:2] == (404, "not_found")
+        assert api.replay.asked == []
+
+    async def test_a_stranger_lists_what_is_its_own(self, api: Api) -> None:
+        assert sids((await api.get("/api/v1/calls", TOKENS.stranger))[1]) == [call_sid(8), call_sid(7)]
+        _, deliveries = await api.get("/api/v1/deliveries", TOKENS.stranger)
+        assert sids(deliveries, "deliveries") == [call_sid(8), call_sid(7)]
+        _, found = await api.get("/api/v1/calls", TOKENS.stranger, number="09711581191")
+        assert sids(found) == []
+        own = f"/api/v1/calls/{call_sid(7)}"
+        assert (await api.get(own, TOKENS.stranger))[0] == 200
+        assert (await api.get(f"/api/v1/calls/{call_sid(1)}", TOKENS.stranger))[0] == 404
+
+    async def test_scopes(self, api: Api) -> None:
+        assert (await api.get("/api/v1/calls", TOKENS.reader))[0] == 200
+        answer = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}, TOKENS.reader)
+        assert refused(answer) == (403, "forbidden", None)
+
+    @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/openapi.json"])
+    async def test_open_on_purpose(self, api: Api, path: str) -> None:
+        assert (await api.get(path, None))[0] == 200
+
+    async def test_headers(self, api: Api) -> None:
+        for path in ("/healthz", "/api/v1/calls", "/nothing"):
+            async with api.client.get(path, headers=bearer(TOKENS.operator)) as answer:
+                assert answer.headers["Cache-Control"] == "no-store"
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+class TestCalls:
+    async def test_newest_first_by_pages(self, api: Api) -> None:
+        for asked in ({}, {"tenant": MINE}):
+            seen: list[str] = []
+            cursor: dict[str, str] = {}
+            while True:
+                status, body = await api.get("/api/v1/calls", **asked, **cursor, limit="2")
+                assert status == 200
+                seen += sids(body)
+                if body["next_cursor"] is None:
+                    break
+                cursor = {"cursor": body["next_cursor"]}
+            assert seen == [call_sid(n) for n in range(6 if asked else 8, 0, -1)]
+
+    @pytest.mark.parametrize("number", ["09711581192", "9711581192", "+919711581192", " 919711581192"])
+    async def test_by_number_in_any_spelling(self, api: Api, number: str) -> None:
+        for asked in ({}, {"tenant": MINE}):
+            assert sids((await api.get("/api/v1/calls", number=number, **asked))[1]) == [call_sid(2)]
+
+    @pytest.mark.parametrize(
+        "since",
+        ["2026-01-01T00:07:00Z", "2026-01-01T00:07:00", "2026-01-01T05:37:00+05:30", "2026-01-01T05:37:00 05:30"],
+    )
+    async def test_since(self, api: Api, since: str) -> None:
+        assert sids((await api.get("/api/v1/calls", since=since))[1]) == [call_sid(8), call_sid(7)]
+
+    async def test_an_item(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", tenant=MINE)
+        first, *_, last = body["calls"]
+        assert last["customer_number"] == "+919711581191"
+        assert last["outcome"] == "missed"
+        assert last["created_at"] == "2026-01-01T00:01:00Z"
+        assert last["started_at"] == "2026-01-01T00:00:00Z"
+        assert (first["call_sid"], first["tenant"], first["outcome"]) == (call_sid(6), MINE, None)
+
+    async def test_details(self, api: Api) -> None:
+        status, body = await api.get(f"/api/v1/calls/{call_sid(4)}", tenant=MINE)
+        assert status == 200
+        assert body["call"]["call_sid"] == call_sid(4)
+        (event,) = body["events"]
+        assert (event["kind"], event["source"], event["received_at"]) == ("missed", "exotel", "2026-01-01T00:04:00Z")
+        assert event["facts"]["customer_number"] == "+919711581194"
+        assert event["facts"]["occurred_at"] == "2026-01-01T00:00:00Z"
+        assert event["raw"]["CallSid"] == call_sid(4)
+        (delivery,) = body["deliveries"]
+        assert {
+            "connection": "support",
+            "adapter": "freshdesk",
+            "state": "dead",
+            "reason": "rejected",
+            "attempts": 2,
+            "warnings": ["the agent was left out"],
+            "due_at": None,
+        }.items() <= delivery.items()
+        assert body["records"] == [
+            {
+                "connection": "support",
+                "slot": "ticket",
+                "kind": "ticket",
+                "id": "1004",
+                "url": "https://acme.freshdesk.com/a/tickets/1004",
+                "state": "done",
+                "warning": None,
+                "error": None,
+            }
+        ]
+
+    async def test_echoed_credentials_are_hidden(self, api: Api) -> None:
+        async with api.client.get(
+            f"/api/v1/calls/{call_sid(4)}", params={"tenant": MINE}, headers=bearer(TOKENS.operator)
+        ) as answer:
+            body = await answer.text()
+        assert "hooks.example" in body
+        assert not [secret for secret in SECRETS if secret in body]
+
+    @pytest.mark.parametrize(
+        ("params", "expected"),
+        [
+            ({"since": "yesterday"}, (400, "invalid", "since")),
+            ({"limit": "0"}, (400, "invalid", "limit")),
+            ({"cursor": "!!!"}, (400, "invalid", "cursor")),
+            ({"cursor": "WzFd"}, (400, "invalid", "cursor")),
+            ({"tennant": MINE}, (400, "invalid", "tennant")),
+            ({"tenant": "nobody"}, (404, "not_found", "tenant")),
+        ],
+    )
+    async def test_refused(self, api: Api, params: dict[str, str], expected: tuple[int, str, str]) -> None:
+        assert refused(await api.get("/api/v1/calls", **params)) == expected
+
+    async def test_one_that_is_not_there(self, api: Api) -> None:
+        assert refused(await api.get("/api/v1/calls/nothing", tenant=MINE)) == (404, "not_found", "call_sid")
+        assert refused(await api.get(f"/api/v1/calls/{call_sid(1)}")) == (400, "invalid", "tenant")
+
+
+def test_an_event_that_is_no_request_of_exotels_is_shown_as_it_is() -> None:
+    row = views.EventRow("linked", "agent", "support", "POST", "a=1", None, b"", AT)
+    assert shown.event(row, "IN").facts is None
+    row = views.EventRow("dance", "exotel", None, "GET", "a=1", None, None, AT)
+    event = shown.event(row, "IN")
+    assert (event.kind, event.facts, event.raw) == ("dance", None, {"a": "1"})
+
+
+class TestDeliveries:
+    @pytest.mark.parametrize(
+        ("state", "numbers"), [("done", [5, 1]), ("dead", [8, 4]), ("retrying", [6, 2]), ("pending", [7, 6, 3, 2])]
+    )
+    async def test_by_state(self, api: Api, state: str, numbers: list[int]) -> None:
+        _, body = await api.get("/api/v1/deliveries", state=state)
+        assert sids(body, "deliveries") == [call_sid(n) for n in numbers]
+        _, body = await api.get("/api/v1/deliveries", state=state, tenant=MINE)
+        assert sids(body, "deliveries") == [call_sid(n) for n in numbers if n <= 6]
+
+    async def test_by_pages(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/deliveries", limit="5")
+        _, rest = await api.get("/api/v1/deliveries", limit="5", cursor=body["next_cursor"])
+        assert sids(body, "deliveries") + sids(rest, "deliveries") == [call_sid(n) for n in range(8, 0, -1)]
+        assert rest["next_cursor"] is None
+
+    async def test_an_item(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/deliveries", state="retrying", tenant=MINE)
+        assert body["deliveries"][0]["due_at"] == "2026-01-01T00:00:00Z"
+        assert body["deliveries"][0]["tenant"] == MINE
+
+    async def test_refused(self, api: Api) -> None:
+        assert refused(await api.get("/api/v1/deliveries", state="lost")) == (400, "invalid", "state")
+
+
+class TestReplay:
+    async def test_of_one_call(self, api: Api) -> None:
+        status, body = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)})
+        assert status == 200
+        assert body["calls"][0]["queued"] is True
+        assert api.replay.asked[0] | {"tenant_id": 1, "call_sid": call_sid(1), "dry_run": False} == api.replay.asked[0]
+        audited = await api.db.read(lambda sql: sql.execute(select(schema.audit.c.who, schema.audit.c.what)).all())
+        assert [tuple(row) for row in audited] == [("api:1", "replay")]
+
+    async def test_of_a_span_dry(self, api: Api) -> None:
+        asked = {"tenant": MINE, "from": "2026-01-01T00:00:00Z", "to": "2026-01-02", "connection": "support"}
+        status, body = await api.post("/api/v1/replay", {**asked, "dry_run": True, "recreate": True})
+        assert status == 200
+        assert body["calls"][0]["changes"][0]["action"] == "update"
+        assert api.replay.asked == [
+            {
+                "tenant_id": 1,
+                "call_sid": None,
+                "since": AT,
+                "until": AT + 86400,
+                "connection_id": "c1",
+                "dry_run": True,
+                "recreate": True,
+            }
+        ]
+        assert await api.db.read(lambda sql: sql.execute(select(schema.audit.c.id)).all()) == []
+
+    @pytest.mark.parametrize(
+        ("asked", "expected"),
+        [
+            ({"call_sid": call_sid(1)}, (400, "invalid", "tenant")),
+            ({"tenant": MINE}, (400, "invalid", None)),
+            ({"tenant": MINE, "call_sid": "a", "from": "2026-01-01"}, (400, "invalid", None)),
+            ({"tenant": MINE, "from": "2026-01-02", "to": "2026-01-01"}, (400, "invalid", None)),
+            ({"tenant": MINE, "from": "soon"}, (400, "invalid", "from")),
+            ({"tenant": MINE, "call_sid": call_sid(1), "dryrun": True}, (400, "invalid", "dryrun")),
+            ({"tenant": MINE, "call_sid": call_sid(1), "connection": "x"}, (400, "unknown_connection", "connection")),
+            ({"tenant": MINE, "call_sid": call_sid(8)}, (404, "not_found", "call_sid")),
+            ({"tenant": "nobody", "call_sid": call_sid(8)}, (404, "not_found", "tenant")),
+            ([1], (400, "invalid", None)),
+        ],
+    )
+    async def test_refused(self, api: Api, asked: Any, expected: tuple[int, str, str | None]) -> None:
+        assert refused(await api.post("/api/v1/replay", asked)) == expected
+        assert api.replay.asked == []
+
+    async def test_unreadable_and_too_large(self, api: Api) -> None:
+        for body, status, code in ((b"{", 400, "unreadable"), (b"x" * 70_000, 413, "too_large")):
+            async with api.client.post("/api/v1/replay", data=body, headers=bearer(TOKENS.operator)) as answer:
+                assert (answer.status, (await answer.json())["error"]["code"]) == (status, code)
+
+
+class TestHealth:
+    async def test_metrics(self, api: Api) -> None:
+        async with api.client.get("/metrics", headers=bearer(TOKENS.operator)) as answer:
+            assert answer.content_type == "text/plain"
+            lines = (await answer.text()).splitlines()
+        assert all(line.startswith(("connector_", "# HELP connector_", "# TYPE connector_")) for line in lines)
+        assert 'connector_backlog{adapter="freshdesk",reason="rejected",state="dead"} 2.0' in lines
+        assert 'connector_backlog{adapter="freshdesk",reason="retrying",state="pending"} 2.0' in lines
+        assert 'connector_gates{adapter="freshdesk",state="paused"} 1.0' in lines
+        assert 'connector_gates{adapter="freshdesk",state="open"} 1.0' in lines
+        assert any(line.startswith('connector_oldest_due_seconds{adapter="freshdesk"}') for line in lines)
+        assert not [line for line in lines if MINE in line or "support" in line]
+
+    async def test_a_store_that_does_not_answer(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def busy(*_args: Any) -> None:
+            raise StoreBusy("The store cannot take it now.")
+
+        monkeypatch.setattr(api.db, "read", busy)
+        assert (await api.get("/healthz", None))[0] == 200
+        for path in ("/readyz", "/api/v1/calls"):
+            async with api.client.get(path, headers=bearer(TOKENS.operator)) as answer:
+                assert answer.status == 503
+                assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("state", ["pending", "retrying", "dead"])
+@pytest.mark.parametrize("tenant_id", [None, 1])
+def test_states_are_found_by_their_indexes(tmp_path: Path, state: views.DeliveryFilter, tenant_id: int | None) -> None:
+    db = filled(tmp_path)
+    plans: list[str] = []
+
+    class Explaining:
+        """Takes a query's plan in place of its rows."""
+
+        def __init__(self, sql: Connection) -> None:
+            self._sql = sql
+
+        def execute(self, query: Any) -> list[Any]:
+            compiled = query.compile(self._sql.engine, compile_kwargs={"literal_binds": True})
+            plans.extend(row[-1] for row in self._sql.exec_driver_sql(f"explain query plan {compiled}"))
+            return []
+
+    db.transact(lambda sql: views.deliveries(cast(Connection, Explaining(sql)), tenant_id, state=state))
+    db.dispose()
+    index = "ix_delivery_dead" if state == "dead" else "ix_delivery_due"
+    assert any(index in plan for plan in plans), plans
