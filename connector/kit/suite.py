@@ -10,7 +10,7 @@ class TestTallydesk(AdapterSuite):
         return tallydesk_app()
 ```
 A check may be marked `xfail` with a reason, never dropped or overridden. Checks that a CRM must remember something for
-need a stand-in; with recordings alone they are skipped, and the tour through the recordings stands for them.
+need a stand-in; with recordings alone they are left out, and the tour through the recordings stands for them.
 """
 
 import inspect
@@ -23,6 +23,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from connector.adapter import Adapter, Agent, Home
+from connector.kit.applies import drop_what_does_not_apply, where
 from connector.kit.bench import Bench, Maker, Refusal, bench_at, writes_of
 from connector.kit.declared import DeclaredChecks
 from connector.kit.failing import READS, WRITES, FailingChecks
@@ -49,6 +50,11 @@ class AdapterSuite(DeclaredChecks, WrittenChecks, FailingChecks):
     #: Longest that a lagging search is waited for, seconds.
     patience_s: ClassVar[float] = 5.0
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if hasattr(cls, "adapter"):
+            drop_what_does_not_apply(cls, has_standin=cls.standin is not AdapterSuite.standin)
+
     def standin(self) -> web.Application | None:
         """A new, empty CRM, started and stopped per check; None: there is none."""
         return None
@@ -60,6 +66,11 @@ class AdapterSuite(DeclaredChecks, WrittenChecks, FailingChecks):
     def home(self, connection: str, url: str) -> Home:
         """The connector itself, for an adapter that talks back to it."""
         return Home(url=url or "http://home.example", token=f"kit-home-token-of-{connection}")
+
+    @classmethod
+    def has_recordings(cls) -> bool:
+        """Whether the suite says where recordings are."""
+        return cls.exchanges is not None or cls.exchanges_folder is not AdapterSuite.exchanges_folder
 
     def exchanges_folder(self) -> Path | None:
         """Where the recordings are."""
@@ -88,18 +99,16 @@ class AdapterSuite(DeclaredChecks, WrittenChecks, FailingChecks):
     async def bench(self) -> AsyncIterator[Bench]:
         """The stand-in behind a wire."""
         app = self.standin()
-        if app is None:
-            pytest.skip("this check needs standin()")
+        assert app is not None, "standin() is overridden, so it returns a CRM"
         async with serving(app) as url, bench_at(url, self._maker()) as bench:
             yield bench
 
+    @where(lambda suite: suite.has_recordings() or suite.standin is AdapterSuite.standin)
     async def test_recordings_are_replayed(self) -> None:
         """A tour through the contract makes the recorded requests, all of them and no other."""
         folder = self.exchanges_folder()
         if folder is None:
-            if self.standin() is None:
-                pytest.fail("nothing to check against: give `exchanges`, or standin()")
-            pytest.skip("there are no recordings")
+            pytest.fail("nothing to check against: give `exchanges`, or standin()")
         replay = Replay.of(folder)
         async with serving(replay.app()) as url, bench_at(url, self._maker()) as bench:
             try:
