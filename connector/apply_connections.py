@@ -101,9 +101,9 @@ class Connections:
         given = {name: str(part.settings[name]) for name in hidden if part.settings.get(name) is not None}
         known = self._credentials.stored(row["credential_id"]) if row else {}
         found = self._run.secrets(given, known, json.loads(row["applied"]) if row else {})
-        removed = {name for name in hidden if name in part.settings and part.settings[name] is None}
         stored = json.loads(row["settings"]) if row else {}
-        values = merged({**stored, **found.values}, {**part.settings, **found.values, **dict.fromkeys(removed)})
+        written = {name: value for name, value in part.settings.items() if name not in given}
+        values = merged({**stored, **found.values}, written)
         try:
             settings = adapter.settings_model.model_validate(values)
             account = self._account(adapter, settings, connection_id)

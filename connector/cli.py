@@ -186,9 +186,9 @@ def adapters(as_json: bool) -> None:
 @click.argument("name")
 def new_adapter(name: str) -> None:
     """Write a folder for a new adapter, with its settings, methods, docs and test."""
-    from connector.kit.scaffold import scaffold
+    from connector.new_adapter import write_new_adapter
 
-    for path in scaffold(name, Path.cwd()):
+    for path in write_new_adapter(name, Path.cwd()):
         click.echo(path)
 
 

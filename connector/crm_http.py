@@ -119,9 +119,14 @@ class CrmHttp:
         accept: Container[int] = (),
     ) -> Answer:
         """A read with its headers; repeated twice on a passing fault. `accept`: statuses that are an answer here."""
+        try:
+            return await self._send("GET", path, query=query, bucket=bucket, headers=headers, accept=accept)
+        except CrmUnavailable as error:  # rare: to set the retrying below up costs as much as a request
+            if not _passing(error):
+                raise
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_passing),
-            stop=stop_after_attempt(3) | stop_after_delay(_REPEAT_READS_FOR_S),
+            stop=stop_after_attempt(2) | stop_after_delay(_REPEAT_READS_FOR_S),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             reraise=True,
         ):

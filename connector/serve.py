@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Final
@@ -20,10 +21,10 @@ from connector.errors import ConnectorError
 from connector.store.opening import readable
 from connector.web.keys import HOME
 
-try:
-    from uvloop import run as run_loop
-except ImportError:  # pragma: no cover - there is no uvloop on Windows
-    run_loop = asyncio.run
+if sys.platform == "win32":
+    from asyncio import run as _run  # there is no uvloop
+else:
+    from uvloop import run as _run
 
 #: Requests under way get this long to end, then deliveries; after the last second the process goes, whatever hangs:
 #: what was accepted is stored, and what a CRM was told is found out at the next start.
@@ -45,7 +46,7 @@ def serve(config: Config, say: Callable[[str], None] = print) -> None:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine on the fastest loop there is."""
-    run_loop(work)
+    _run(work)
 
 
 @contextlib.contextmanager

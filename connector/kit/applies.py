@@ -26,12 +26,17 @@ def for_family(family: type) -> Callable[[Check], Check]:
     return where(lambda suite: issubclass(suite.adapter, family))
 
 
-def drop_what_does_not_apply(suite: Any, *, has_standin: bool) -> None:
-    """Takes the checks out of a suite class that its adapter, or the lack of a stand-in, makes void."""
-    for name, check in inspect.getmembers(suite, inspect.isfunction):
+def drop_what_does_not_apply(suite: Any, of: Any, *, has_standin: bool) -> None:
+    """Takes those checks of the class `of` out of a suite that its adapter, or the lack of a stand-in, makes void.
+
+    What a class above the suite had taken out, and applies here, comes back.
+    """
+    for name, check in inspect.getmembers(of, inspect.isfunction):
         if not name.startswith("test_"):
             continue
         applies: Callable[[Any], bool] = getattr(check, _APPLIES, lambda _suite: True)
         needs_standin = "bench" in inspect.signature(check).parameters
         if not applies(suite) or (needs_standin and not has_standin):
             setattr(suite, name, None)
+        elif getattr(suite, name) is None:
+            setattr(suite, name, check)

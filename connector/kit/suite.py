@@ -53,7 +53,7 @@ class AdapterSuite(DeclaredChecks, WrittenChecks, FailingChecks):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if hasattr(cls, "adapter"):
-            drop_what_does_not_apply(cls, has_standin=cls.standin is not AdapterSuite.standin)
+            drop_what_does_not_apply(cls, AdapterSuite, has_standin=cls.standin is not AdapterSuite.standin)
 
     def standin(self) -> web.Application | None:
         """A new, empty CRM, started and stopped per check; None: there is none."""

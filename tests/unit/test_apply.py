@@ -307,7 +307,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(store: Store, file: str, word
 def test_all_mistakes_are_told(store: Store) -> None:
     with pytest.raises(ConfigError) as raised:
         store.apply(tenant_of(connection_of("options: {match: x}, agents: [{crm_id: 1, phone: x}]", domain="evil")))
-    for place in ("settings.domain", "options.match"):
+    for place in ("settings.domain", "options.match", "agents[0].phone"):
         assert f"tenants[0].connections[0].{place}: " in raised.value.message
 
 
@@ -330,6 +330,13 @@ def test_variables_fill_parts_of_values_and_can_be_escaped(store: Store) -> None
     store.apply(file, X="b")
     templates = store.directory().tenants["t1"].connections[0].options.templates
     assert templates == {"subject": "a b ${X}"}
+
+
+def test_a_secret_is_taken_away_by_null(store: Store) -> None:
+    store.apply(tenant_of(connection_of("").replace("acme.tally.example}", "acme.tally.example, api_key: one}")))
+    store.apply(tenant_of(connection_of("").replace("acme.tally.example}", "acme.tally.example, api_key: null}")))
+    assert store.directory().tenants["t1"].connections[0].settings == {"domain": "acme.tally.example"}
+    assert store.rows(lambda sql: sql.execute(select(schema.credential.c.id)).all()) == []
 
 
 async def test_a_broken_connection_takes_no_other_down(store: Store, caplog: pytest.LogCaptureFixture) -> None:
