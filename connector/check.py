@@ -1,5 +1,6 @@
 """`connector check`: proves a tenant's keys, at its CRMs and at Exotel, before a call depends on them."""
 
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,14 @@ async def check_connection(
         found = await adapter.check()
     except (ConfigError, CrmError) as error:
         return Finding(_title(connection), is_good=False, words=error.message)
-    return Finding(_title(connection), is_good=True, words=found.account, missing=found.missing)
+    filled = [f"options.fields.{name}" for name in connection.options.fields]
+    missing = tuple(words for words in found.missing if not any(_names(words, option) for option in filled))
+    return Finding(_title(connection), is_good=True, words=found.account, missing=missing)
+
+
+def _names(words: str, option: str) -> bool:
+    """Whether `words` tell of this option, and not of one that only begins like it."""
+    return re.search(rf"{re.escape(option)}(?!\w)", words) is not None
 
 
 async def prepare(tenant: Tenant, connections: Iterable[Connection], box: SecretBox, config: Config) -> list[str]:

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
+from connector import metrics
 from connector.adapter import Adapter
 from connector.errors import (
     AuthFailed,
@@ -119,14 +120,16 @@ class CrmHttp:
         accept: Container[int] = (),
     ) -> Answer:
         """A read with its headers; repeated twice on a passing fault. `accept`: statuses that are an answer here."""
+        begun = time.monotonic()
         try:
             return await self._send("GET", path, query=query, bucket=bucket, headers=headers, accept=accept)
         except CrmUnavailable as error:  # rare: to set the retrying below up costs as much as a request
-            if not _passing(error):
+            left_s = begun + _REPEAT_READS_FOR_S - time.monotonic()
+            if not _passing(error) or left_s <= 0:
                 raise
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_passing),
-            stop=stop_after_attempt(2) | stop_after_delay(_REPEAT_READS_FOR_S),
+            stop=stop_after_attempt(2) | stop_after_delay(left_s),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             reraise=True,
         ):
@@ -204,6 +207,8 @@ class CrmHttp:
             # "replace": a lone surrogate, which some client's text may hold, is no UTF-8
             data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
             sent_headers["Content-Type"] = "application/json"
+        begun = time.monotonic()
+        status: int | None = None
         progress = Progress(send_before.get() if writes else None, has_body=data is not None)
         try:
             async with self._client.request(
@@ -222,6 +227,8 @@ class CrmHttp:
             if progress.stopped and not progress.left:
                 raise LeaseLost("The claim ended before the request left.") from None
             raise _lost(error, unsure=writes and progress.left) from None
+        finally:
+            metrics.crm_answered(adapter.name, status, time.monotonic() - begun)
         self._budget.learn(answered)
         decoded = _decode(raw)
         if isinstance(decoded, str) and status < 300 and "html" in answered.get("Content-Type", ""):

@@ -19,7 +19,7 @@ class ConnectorError(Exception):
 
 
 class ConfigError(ConnectorError):
-    """A setting is missing or impossible. `field` is its path in the file (`tenants[0].connections[1].settings.domain`)."""
+    """A setting is missing or impossible. `field` is its path in the file: `tenants[0].connections[1].settings`."""
 
     def __init__(self, message: str, *, field: str | None = None, log: str | None = None) -> None:
         super().__init__(message if field is None else f"{field}: {message}", log=log)
@@ -36,7 +36,7 @@ class Unsupported(ConfigError):
 class IngressError(ConnectorError):
     """Exotel's request cannot be read, or does not come from whom it says.
 
-    `code` is one of the codes of the API's error body (`no_call_sid`, `unknown_event`, `unreadable`, ...); `field` names
+    `code` is one of the codes of the API's error body (`no_call_sid`, `unknown_event`, `unreadable`, ...); `field` is
     the parameter at fault, None where there is no single one.
     """
 
@@ -72,7 +72,7 @@ class RateLimited(CrmUnavailable):
 
 
 class OutcomeUnknown(CrmError):
-    """A write left and no verdict came back (time-out, reset, 5xx). It is looked up by its key before it is repeated."""
+    """A write left and no verdict came back (time-out, reset, 5xx). It is looked up by key before it is repeated."""
 
 
 class AuthFailed(CrmError):

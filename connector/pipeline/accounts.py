@@ -89,7 +89,7 @@ class Accounts:
         """How many more deliveries of the connection may start now."""
         connection = self._directory().connections.get(connection_id)
         if connection is None or not connection.enabled:
-            return 1  # claimed once more, to be closed: nobody will deliver it
+            return 0  # its work is kept until it is enabled again
         try:
             return self.gate(connection).room()
         except ConfigError:

@@ -238,6 +238,7 @@ class Attempt:
             "the CRM did not say whether it wrote the record; it is looked for before it is written again",
             until=row.settle_at,
             state="retrying",
+            failed=True,
         )
 
     async def _settle(self, step: Step, row: StepRow) -> StepRow | None:

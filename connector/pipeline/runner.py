@@ -56,10 +56,10 @@ class Registered(Protocol):
     """What the runner asks of the pipeline that owns it."""
 
     async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
-        """For whom the work is done; None where tenant or connection is gone or disabled."""
+        """For whom the work is done; None where the connection is disabled."""
 
     async def auth_failed(self, target: Target) -> None:
-        """Asks `check()`. Raises `AuthFailed` where the account is paused now; returns where the credentials are good."""
+        """Asks `check()`; returns where the credentials are good. Raises `AuthFailed`: the account is paused now."""
 
     def gate_changed(self, gate: Gate) -> None:
         """Stores a gate whose state changed."""
@@ -122,7 +122,9 @@ class Runner:
         found = await self._owner.target(work)
         try:
             if found is None:
-                return await self._finish(_Outcome(self._clock, work), None, None)
+                outcome = _Outcome(self._clock, work)
+                outcome.waits(self._clock.now(), "paused", "The connection is disabled.")
+                return await self._finish(outcome, None, None)
             return await self._attempt(work, *found)
         except LeaseLost:
             log.info("the claim was lost", extra={"delivery": work.id, "call_sid": work.call_sid})
@@ -155,15 +157,19 @@ class Runner:
                 self._owner.gate_changed(gate)
             outcome.settled(planned, attempt)
         except Waiting as waiting:
-            outcome.waits(waiting.until, waiting.state, waiting.reason)
+            if not waiting.failed:
+                outcome.waits(waiting.until, waiting.state, waiting.reason)
+            else:
+                self._failed(gate)
+                outcome.retries(waiting.reason, waiting.until)
         except (AuthFailed, ConfigError) as error:
             await self._refused(target, error, outcome)
         except RateLimited as error:
             outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
         except (CrmUnavailable, OutcomeUnknown) as error:
-            if gate.failed():
-                self._owner.gate_changed(gate)
-            outcome.retries(error)
+            self._failed(gate)
+            told_s = error.retry_after_s if isinstance(error, CrmUnavailable) else None
+            outcome.retries(error.message, self._clock.now() + (told_s or 0.0))
         except (LeaseLost, StoreBusy):
             raise
         except CrmError as error:
@@ -179,13 +185,17 @@ class Runner:
         summary = summary_of(call, planned) if call is not None and planned is not None else None
         return await self._finish(outcome, journal, summary, call.customer_number if call else None)
 
+    def _failed(self, gate: Gate) -> None:
+        if gate.failed():
+            self._owner.gate_changed(gate)
+
     async def _refused(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> None:
         try:
             await self._owner.auth_failed(target)
         except AuthFailed as paused:
             outcome.waits(self._clock.now(), "paused", paused.message)
         except CrmError:
-            outcome.retries(OutcomeUnknown(error.message))  # neither proven nor disproven: the next attempt asks again
+            outcome.retries(error.message, self._clock.now())  # neither proven nor disproven: asked again
         else:
             outcome.dies(
                 "rejected", f"{error.message} The credentials are good: it is this request that is not allowed."
@@ -249,13 +259,12 @@ class _Outcome:
         self.state, self.reason, self.due_at = "pending", reason, until
         self.last_error = words
 
-    def retries(self, error: CrmUnavailable | OutcomeUnknown) -> None:
+    def retries(self, words: str, not_before: float) -> None:
         """Once more, later; dead after 28 h of trying."""
         self.attempts += 1
-        told_s = error.retry_after_s if isinstance(error, CrmUnavailable) else None
-        delay_s = max(retry_delay_s(self.attempts), told_s or 0.0)
+        delay_s = max(retry_delay_s(self.attempts), not_before - self._clock.now())
         self.retried_s += delay_s
-        self.last_error = error.message
+        self.last_error = words
         if self.retried_s > RETRY_FOR_S:
             self.state, self.reason = "dead", "expired"
         else:

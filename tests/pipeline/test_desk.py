@@ -240,7 +240,7 @@ async def test_a_link_after_our_ticket_leaves_a_note_with_the_newest_link(tmp_pa
         await w.missed("old")
         await w.settle()
         theirs = await only_ticket(w)
-        await w.answered("sid1", RecordingUrl="", **{"Legs[0][OnCallDuration]": 0})
+        await w.answered("sid1", RecordingUrl="", **{"Legs[0][OnCallDuration]": "0"})
         await w.settle()
         ours = w.tickets[1]
         assert w.notes(ours) == []

@@ -71,7 +71,7 @@ async def test_nothing_is_repeated_before_the_crm_had_its_time(tmp_path: Path) -
         w.faults.script.append("error_before")
         await w.missed("sid1")
         (delivery,) = await w.settle()
-        assert (delivery["state"], delivery["reason"], delivery["attempts"]) == ("pending", "retrying", 0)
+        assert (delivery["state"], delivery["reason"], delivery["attempts"]) == ("pending", "retrying", 1)
         await w.after(Freshdesk.settle_s - 1)
         assert w.account.requests["POST /tickets"] == 0  # the fault came before the stand-in counted it
         (delivery,) = await w.after(2)

@@ -1,0 +1,47 @@
+"""The pipeline's statements find their rows by an index, so that a million old calls cost a new one nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from connector.store import queries
+from connector.store.database import Database
+from connector.store.migrate import upgrade
+from tests.bench import plans
+
+#: Carried out for every event or attempt; each reads at least one table that grows.
+HOT = ("_NEW_EVENT", "_STORED", "_CLAIM", "_CALL_SIDS", "_EVENTS", "_STEPS", "_DUE", "_HELD", "_FINISH", "_SUMMARY")
+
+
+@pytest.fixture
+def sql(tmp_path: Path) -> Iterator[Connection]:
+    database = Database(f"sqlite:///{tmp_path}/c.db")
+    database.transact(upgrade)
+    with database._engine.connect() as connection:
+        yield connection
+    database.dispose()
+
+
+def test_no_statement_reads_a_growing_table_from_end_to_end(sql: Connection) -> None:
+    found = plans.plans(sql)
+    assert len(found) > len(HOT)
+    assert {name: lines for name, lines in found.items() if plans.scans(lines)} == {}
+
+
+def test_the_hot_statements_use_an_index(sql: Connection) -> None:
+    found = plans.plans(sql)
+    for name in HOT:
+        assert any("USING" in line for line in found[name]), (name, found[name])
+        assert not plans.searches_without_index(found[name]), (name, found[name])
+        assert not any("TEMP B-TREE" in line for line in found[name]), (name, found[name])
+
+
+def test_the_contact_of_a_caller_is_found_by_an_index(sql: Connection) -> None:
+    assert all("USING INDEX" in line for line in plans.plans(sql)["_CONTACT"])
+
+
+def test_a_statement_without_an_index_is_noticed(sql: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "_BAD", text("select id from event where kind = :kind"), raising=False)
+    assert plans.scans(plans.plans(sql)["_BAD"])
