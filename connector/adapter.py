@@ -57,7 +57,10 @@ class Agent:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Rendered words for one record, plus `fields` of the tenant's field map (CRM field -> value)."""
+    """Rendered words for one record, plus `fields` of the tenant's field map (CRM field -> value).
+
+    `html` and `text` say the same; an adapter takes the one that its CRM shows. A chat's entry has `text` only.
+    """
 
     subject: str = ""
     text: str = ""
@@ -65,6 +68,8 @@ class Entry:
     agent: Agent | None = None
     private: bool = True
     fields: Mapping[str, str] = field(default_factory=dict)
+    #: Other records of the same call in the same CRM (the ticket, for a call log).
+    related: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,21 @@ class Home:
 
     url: str
     token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An OAuth 2 refresh token, and where it is exchanged for access tokens. Two connections may share one."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        """What makes two grants one: they take turns at refreshing."""
+        return f"{self.client_id}\n{self.refresh_token}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +119,7 @@ S = TypeVar("S", bound=Settings)
 
 
 class Adapter(ABC, Generic[S]):
-    """One CRM account, as the pipeline sees it. Instances hold no state beyond `settings`, `http` and `home`."""
+    """One CRM account, as the pipeline sees it. Instances hold no state beyond what they are made of."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -125,10 +145,15 @@ class Adapter(ABC, Generic[S]):
     #: (status, the body's code) -> error; looked at before the general table of `CrmHttp`. Code None fits every body.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {}
 
-    def __init__(self, settings: S, http: "CrmHttp", home: Home) -> None:
+    #: How an access token is written into the header `Authorization`, for adapters with a `grant`.
+    authorization: ClassVar[str] = "Bearer {token}"
+
+    def __init__(self, settings: S, http: "CrmHttp", home: Home, options: Options | None = None) -> None:
         self.settings = settings
         self.http = http
         self.home = home
+        #: The tenant's options, of `options_model`; an adapter with options of its own annotates the attribute anew.
+        self.options = options or self.options_model.model_validate(dict(self.default_options))
 
     @property
     @abstractmethod
@@ -142,7 +167,11 @@ class Adapter(ABC, Generic[S]):
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
-        """Headers of every request, credentials included."""
+        """Headers of every request, credentials included; what a `grant` gives is added by `CrmHttp`."""
+
+    def grant(self) -> Grant | None:
+        """What access tokens are fetched with; None where `headers` holds all the credentials."""
+        return None
 
     def at(self, url: str) -> str:
         """`url` with scheme, host and port of `settings.base_url`, where that is set; the path stays."""
@@ -228,11 +257,19 @@ class EditableNotes(ABC):
 
 
 class Sales(ABC):
-    """A call is a call log on a contact, lead or deal."""
+    """A call is a call log on a contact, lead or deal.
+
+    The `call` that these methods get is settled: its `outcome` is the final one, `duration_s` is talk time (None where
+    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none).
+    """
 
     @abstractmethod
     async def log_call(self, key: str, contact: Ref, call: Call, entry: Entry) -> Ref:
-        """Makes a call log; direction, outcome, times and recording come from `call`, words from `entry`."""
+        """Makes a call log; direction, outcome, times and recording come from `call`, words from `entry`.
+
+        `entry.agent` is the owner, `entry.related` what else to tie it to. The text of `entry` names the digits, the
+        duration and the recording as well, for CRMs without fields for them.
+        """
 
     @abstractmethod
     async def update_call_log(self, key: str, log: Ref, call: Call, entry: Entry) -> None:
@@ -244,15 +281,15 @@ class Chat(ABC):
 
     @abstractmethod
     async def find_open_conversation(self, contact: Ref, agent: Agent | None) -> Ref | None:
-        """The contact's open conversation with this agent."""
+        """The contact's newest open conversation with this agent (None: with nobody in particular)."""
 
     @abstractmethod
     async def open_conversation(self, key: str, contact: Ref, entry: Entry) -> Ref:
-        """Opens a conversation."""
+        """Opens a conversation, with the entry as its first message."""
 
     @abstractmethod
     async def post_message(self, key: str, conversation: Ref, entry: Entry) -> Ref:
-        """Posts a message; seen by agents only unless `entry.private` is False."""
+        """Posts a message; seen by agents only unless `entry.private` is False. `NotFound`: post it elsewhere."""
 
 
 class Tasks(ABC):

@@ -136,7 +136,7 @@ def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: Sec
     cls = registry.get(connection.adapter)
     http = CrmHttp(client, Unlimited())
     home = Home(config.home_url, box.token(f"home:{connection.id}"))
-    adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home)
+    adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
     http.bind(adapter)
     return adapter
 

@@ -33,6 +33,7 @@ from connector.errors import (
     RateLimited,
     Rejected,
 )
+from connector.oauth import MemoryTokens, Tokens
 from connector.outbound import Progress
 from connector.outbound import session as session
 from connector.redact import HIDDEN, mask_numbers, redact
@@ -90,9 +91,10 @@ class CrmHttp:
     `AuthFailed`, `Rejected`, `NotFound`, `LeaseLost`, `ConfigError` (a redirect, a private address; nothing written).
     """
 
-    def __init__(self, client: aiohttp.ClientSession, budget: Budget) -> None:
+    def __init__(self, client: aiohttp.ClientSession, budget: Budget, tokens: Tokens | None = None) -> None:
         self._client = client
         self._budget = budget
+        self._tokens = tokens or MemoryTokens(client)
         self._adapter: Adapter[Any] | None = None
 
     def bind(self, adapter: Adapter[Any]) -> None:
@@ -181,8 +183,25 @@ class CrmHttp:
         """The decoded body of a read that the API wants as POST (a search): it changes nothing, so is never unsure."""
         return (await self._send(method, path, query=query, body=body, bucket=bucket, writes=False)).body
 
-    async def _send(
+    async def _send(self, method: str, path: str, **how: Any) -> Answer:
+        adapter = self._adapter
+        if adapter is None:
+            raise RuntimeError("CrmHttp.bind was not called")
+        grant = adapter.grant()
+        if grant is None:
+            return await self._sent(adapter, method, path, **how)
+        token = await self._tokens.token(grant)
+        try:
+            return await self._sent(adapter, method, path, token=token, **how)
+        except AuthFailed as error:
+            # Some CRMs end a token before its time, for instance when too many are out; a 401 wrote nothing.
+            if error.status != 401:
+                raise
+            return await self._sent(adapter, method, path, token=await self._tokens.token(grant, refused=token), **how)
+
+    async def _sent(
         self,
+        adapter: Adapter[Any],
         method: str,
         path: str,
         *,
@@ -193,16 +212,16 @@ class CrmHttp:
         headers: Mapping[str, str] | None = None,
         accept: Container[int] = (),
         writes: bool | None = None,
+        token: str | None = None,
     ) -> Answer:
-        adapter = self._adapter
-        if adapter is None:
-            raise RuntimeError("CrmHttp.bind was not called")
         writes = method != "GET" if writes is None else writes
         await self._budget.spend(bucket)
         # urlencode writes `+` as %2B; yarl alone would leave a raw plus, which CRMs read as a blank.
         url = adapter.root + path + ("?" + urlencode(query) if query else "")
         data: Any = form
         sent_headers = {"Accept": "application/json", **adapter.headers(), **(headers or {})}
+        if token is not None:
+            sent_headers["Authorization"] = adapter.authorization.format(token=token)
         if body is not None:
             # "replace": a lone surrogate, which some client's text may hold, is no UTF-8
             data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

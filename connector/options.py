@@ -49,3 +49,30 @@ class DeskOptions(Options):
     missed: Literal["ticket", "open_ticket"] = "ticket"
     #: `agent`: the ticket is given to the agent who answered.
     assign: Literal["none", "agent"] = "none"
+
+
+class SalesOptions(Options):
+    """For adapters that write call logs."""
+
+    #: What a call log is tied to, beside the contact that it is made for.
+    associate: tuple[Literal["contact", "company", "deal", "ticket"], ...] = ("contact",)
+
+
+class TaskOptions(Options):
+    """For adapters that write follow-ups."""
+
+    #: What a missed call or a voicemail becomes beside its call log; an adapter may know further kinds.
+    follow_up: str = Field(default="none", pattern="^(none|task)$")
+
+
+class ChatOptions(Options):
+    """For adapters that write conversations."""
+
+    #: Whether the customer may read what is written of a call.
+    customer_sees: bool = False
+
+
+class RecordOptions(Options):
+    """For adapters that offer call logs and tickets, where the tenant chooses."""
+
+    records: tuple[Literal["sales", "desk"], ...] = ("sales",)

@@ -32,6 +32,7 @@ from connector.crm_http import CrmHttp, Unlimited
 from connector.errors import CannotTell, CrmError
 from connector.exotel.model import Call, Leg
 from connector.kit.wire import Wire
+from connector.oauth import MemoryTokens, Tokens
 from connector.phone import caller_of
 
 #: The customer of every check; recordings may carry this number, and no other.
@@ -239,8 +240,8 @@ class Connected:
 class WatchedHttp(CrmHttp):
     """The adapters' HTTP client, which tells the wire what is a read."""
 
-    def __init__(self, client: aiohttp.ClientSession, budget: "WatchedBudget", wire: Wire) -> None:
-        super().__init__(client, budget)
+    def __init__(self, client: aiohttp.ClientSession, budget: "WatchedBudget", wire: Wire, tokens: Tokens) -> None:
+        super().__init__(client, budget, tokens)
         self._wire = wire
 
     async def ask(self, method: str, path: str, body: Any = None, **how: Any) -> Any:
@@ -275,9 +276,13 @@ class Bench:
         if wrong:
             settings |= {name: _wrong(settings[name]) for name in secret_fields(self._make.adapter) if name in settings}
             home = Home(url=home.url, token=_wrong(home.token))
-        http = WatchedHttp(self._client, self.budget, self.wire)
+        tokens = MemoryTokens(self._client)
+        http = WatchedHttp(self._client, self.budget, self.wire, tokens)
         adapter = self._make.adapter(self._make.adapter.settings_model.model_validate(settings), http, home)
         http.bind(adapter)
+        grant = adapter.grant()
+        if grant is not None and not wrong:
+            await tokens.token(grant)  # before trouble is made: it is meant for the API
         agent = self._make.agent
         if agent is None and not wrong:
             agent = next(iter(await adapter.list_agents()), None)

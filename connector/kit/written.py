@@ -233,7 +233,7 @@ class WrittenChecks:
         crm = await bench.connect()
         for write in writes_of(self.adapter):
             await crm.make(write, crm.key(write.kind))
-        assert set(vars(crm.adapter)) <= {"settings", "http", "home"}
+        assert set(vars(crm.adapter)) <= {"settings", "http", "home", "options"}
 
 
 async def _found(crm: Connected, write: Write, key: str, made: Ref, after: str) -> None:

@@ -63,7 +63,7 @@ class Accounts:
         cls = registry.get(connection.adapter)
         http = CrmHttp(self._client, budget)
         home = Home(self._home_url(), self._box.token(f"home:{connection.id}"))
-        adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home)
+        adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
         http.bind(adapter)
         return adapter
 
