@@ -138,7 +138,11 @@ class _Loader:
             schema.revision, (r.connection_id == c.id) & (r.number == c.revision)
         ).outerjoin(schema.credential, schema.credential.c.id == c.credential_id)
         columns = (c.id, c.tenant_id, c.name, c.adapter, c.account, c.enabled, c.revision)
-        query = select(*columns, r.settings, r.options, schema.credential.c.sealed).select_from(joined).order_by(c.name)
+        query = (
+            select(*columns, r.settings, r.options, c.credential_id, schema.credential.c.sealed)
+            .select_from(joined)
+            .order_by(c.name)
+        )
         for row in self._sql.execute(query).mappings():
             rows[row["tenant_id"]].append(row)
         tenants = self._sql.execute(select(schema.tenant).order_by(schema.tenant.c.id)).mappings()
@@ -194,6 +198,7 @@ class _Loader:
             settings=settings,
             options=options,
             agents=agents,
+            credential_id=row["credential_id"],
         )
 
     def _options_of(self, adapter: type[Adapter[Any]], written: str, country: str) -> Options:

@@ -38,6 +38,8 @@ class Connection:
     #: The adapter's `options_model`, its `default_options` applied.
     options: Options
     agents: tuple[Agent, ...] = ()
+    #: Row of the secrets, which connections may share; None where there are none.
+    credential_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What stand-ins of CRMs have in common: an account in memory, faults, a door, and `/_standin/` to drive it from outside.
+"""What stand-ins of CRMs have in common: an account in memory, faults, a door, `/_standin/` to drive it from outside.
 
 A stand-in subclasses `StandinAccount` (records, who may come in, how refusals look) and hands its API's routes to
 `standin_app`. It is as strict as the real API; the adapter's tests, the demo and the benchmarks all use it.

@@ -12,6 +12,7 @@ from connector.clock import Clock
 from connector.crm_http import CrmHttp, Unlimited
 from connector.errors import AuthFailed, ConfigError, CrmError
 from connector.pipeline.gate import Gate, GateState
+from connector.pipeline.tokens import SharedTokens
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
@@ -38,7 +39,9 @@ class Accounts:
         self._home_url = home_url
         self._directory = directory
         self._clock = clock
-        self._adapters: dict[str, tuple[Connection, Adapter[Any]]] = {}
+        self._tokens = SharedTokens(db, box, client, clock)
+        #: (connection, revision) -> what it was made of, and the adapter
+        self._adapters: dict[tuple[str, int], tuple[Connection, Adapter[Any]]] = {}
         self.gates: dict[str, Gate] = {}
         self._stored: dict[str, GateState] = {}
 
@@ -51,17 +54,23 @@ class Accounts:
 
     def adapter(self, connection: Connection) -> Adapter[Any]:
         """The connection's adapter, made anew when its settings changed. Raises `ConfigError`."""
-        made = self._adapters.get(connection.id)
-        if made is not None and made[0] is connection:
+        place = (connection.id, connection.revision)
+        made = self._adapters.get(place)
+        if made is not None and made[0].settings is connection.settings and made[0].options is connection.options:
             return made[1]
         adapter = self.make(connection, self.gate(connection))
-        self._adapters[connection.id] = (connection, adapter)
+        self._adapters[place] = (connection, adapter)
         return adapter
+
+    def forget_adapters(self) -> None:
+        """Drops the adapters: connections may have changed, and older revisions are rarely asked for again."""
+        self._adapters.clear()
 
     def make(self, connection: Connection, budget: Gate | Unlimited) -> Adapter[Any]:
         """A new adapter that spends from `budget`."""
         cls = registry.get(connection.adapter)
-        http = CrmHttp(self._client, budget)
+        tokens = self._tokens.of(connection.credential_id) if connection.credential_id is not None else None
+        http = CrmHttp(self._client, budget, tokens)
         home = Home(self._home_url(), self._box.token(f"home:{connection.id}"))
         adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
         http.bind(adapter)

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from connector.adapter import Adapter, Caller, Desk, EditableNotes, Entry, Kind, Ref
+from connector.adapter import Adapter, Caller, EditableNotes, Entry, Kind, Ref
 from connector.clock import Clock
 from connector.errors import CannotTell, CrmError, NotFound, OutcomeUnknown, Rejected
 from connector.exotel.model import Call
 from connector.phone import caller_of
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
-from connector.pipeline.plan import Plan, Step, Target
+from connector.pipeline.plan import Plan, Step, Target, settled
+from connector.pipeline.records import Records
 from connector.pipeline.render import digest, facts, optional, render, without
 from connector.pipeline.waiting import Waiting
 from connector.store.queries import StepRow
@@ -27,6 +28,8 @@ _TIMES_SENT: Final = 3
 #: What follows a write that cannot be looked up, where the option `unsure` does not say.
 _REPEATED: Final[frozenset[Kind]] = frozenset({"note", "message", "task", "file", "contact", "lead"})
 CONTACT: Final = "contact"
+#: Kinds that cannot be changed once they are written: what is learned later becomes a further record.
+_FIXED: Final[frozenset[Kind]] = frozenset({"message", "conversation"})
 _GONE: Final = "the record was deleted in the CRM; what would follow is left out"
 
 
@@ -71,11 +74,15 @@ class Attempt:
         self._look_first = look_first
         self._recreate = bool(journal.work.replay and json.loads(journal.work.replay).get("recreate"))
         self._recreated: set[str] = set()
+        self._records = Records(adapter, call, journal)
         self.ended = Ended()
 
     async def run(self, plan: Plan) -> None:
         """Does what the journal lacks. Raises CRM errors that concern the whole delivery, and `Waiting`."""
-        known = facts(self._call, self._target, plan.outcome) if plan.steps else {}
+        if not plan.steps:
+            return
+        known = facts(self._call, self._target, plan.outcome)
+        self._records = Records(self._adapter, settled(self._call, self._target, plan.outcome), self._journal)
         blocked: set[str] = set()
         for step in plan.steps:
             if blocked.intersection(step.needs) or not await self._step(step, known):
@@ -119,11 +126,14 @@ class Attempt:
             if row is not None and row.state == "gone":
                 self._recreated.add(step.slot)
             return await self._create(step, entry)
-        if row.state == "adopted":
-            return True  # a person's record keeps its words
-        if row.state == "done" and row.written == digest(entry):
+        if row.state == "adopted" or step.kind == "task":
+            return True  # a person's record keeps its words, and so does what a person was asked to do
+        if row.state == "done" and row.written == self._digest(step, entry):
             return True
         return await self._update(step, row, entry)
+
+    def _digest(self, step: Step, entry: Entry) -> str:
+        return digest(entry, self._records.call if step.kind == "call_log" else None)
 
     # --- create ---
 
@@ -133,12 +143,14 @@ class Attempt:
             if parent is None:
                 self.ended.warn(f"{step.slot}: nothing was written, the caller has no contact")
                 return False
-            if step.prefer_open and await self._adopt_open(step, parent):
+            if step.prefer_open and await self._adopt_open(step, parent, entry):
                 return True
             try:
                 self._keep(step.slot, await self._write(step, parent, entry), entry)
                 return True
             except NotFound:
+                if step.kind == "message":
+                    return await self._post_elsewhere(step, entry)
                 if step.needs:
                     return self._gone(step.needs[0])
                 if not may_look_again:
@@ -154,15 +166,15 @@ class Attempt:
         """Sends a create, again without optional parts that are refused. Raises `Waiting` where it stays unsure."""
         key = self.key(step.slot)
         if self._look_first and (found := await self._adapter.find_by_key(step.kind, key, parent)) is not None:
-            await self._journal.start(step.slot, step.kind, entry, entry, "create")
+            await self._journal.start(step.slot, step.kind, self._digest(step, entry), entry, "create")
             return found
         left_out = self._left_out(step.slot)
         refusal: Rejected | None = None
         for _ in range(_TIMES_SENT):
             sending = without(entry, left_out)
-            row = await self._journal.start(step.slot, step.kind, entry, sending, "create")
+            row = await self._journal.start(step.slot, step.kind, self._digest(step, entry), sending, "create")
             try:
-                return await self._make(step, key, parent, sending)
+                return await self._records.make(step.kind, key, parent, sending)
             except Rejected as error:
                 refusal = error
                 refused = optional(sending, error.parts)
@@ -179,12 +191,20 @@ class Attempt:
         assert refusal is not None
         raise refusal
 
-    async def _make(self, step: Step, key: str, parent: Ref, entry: Entry) -> Ref:
-        adapter = self._adapter
-        assert isinstance(adapter, Desk)
-        if step.kind == "ticket":
-            return await adapter.create_ticket(key, parent, entry)
-        return await adapter.add_note(key, parent, entry)
+    async def _post_elsewhere(self, step: Step, entry: Entry) -> bool:
+        """The conversation takes no more messages: the newest open one gets it, else a new one begins with it."""
+        contact = await self._contact()
+        if contact is None:
+            return False
+        was = ref_of(self._journal.steps[step.needs[0]])
+        open_one = await self._records.find_open("conversation", contact, entry.agent)
+        parent = contact if open_one is None or open_one == was else open_one
+        made = await self._write(step, parent, entry)
+        self._keep(step.slot, made, entry)
+        now_open = made if made.kind == "conversation" else parent
+        conversation = self._journal.steps[step.needs[0]]
+        self._set(replace(conversation, state="adopted", reason="open", ref_id=now_open.id, url=now_open.url))
+        return True
 
     async def _parent(self, step: Step) -> Ref | None:
         """What the record hangs on: the record of the slot that it needs, or the contact."""
@@ -193,6 +213,10 @@ class Attempt:
             if link is not None and step.slot != "note:link":
                 return Ref("ticket", link.id, link.url)
             return ref_of(self._journal.steps[step.needs[0]])
+        return await self._contact()
+
+    async def _contact(self) -> Ref | None:
+        """The caller's record, pinned for this call."""
         pinned = self._journal.ref(CONTACT)
         if pinned is not None:
             return pinned
@@ -276,20 +300,15 @@ class Attempt:
         ref = ref_of(row)
         assert ref is not None
         adapter = self._adapter
-        if step.kind == "note" and not isinstance(adapter, EditableNotes):
-            return await self._next_note(step, entry)
+        if step.kind in _FIXED or (step.kind == "note" and not isinstance(adapter, EditableNotes)):
+            return await self._further(step, entry)
         left_out = self._left_out(step.slot)
         refusal: Rejected | None = None
         for _ in range(_TIMES_SENT):
             sending = without(entry, left_out)
-            row = await self._journal.start(step.slot, step.kind, entry, sending, "update")
+            row = await self._journal.start(step.slot, step.kind, self._digest(step, entry), sending, "update")
             try:
-                if step.kind == "ticket":
-                    assert isinstance(adapter, Desk)
-                    await adapter.update_ticket(self.key(step.slot), ref, sending, row.subject or "")
-                else:
-                    assert isinstance(adapter, EditableNotes)
-                    await adapter.update_note(self.key(step.slot), ref, sending)
+                await self._records.change(step.kind, self.key(step.slot), ref, sending, row.subject or "")
             except NotFound:
                 return self._gone(step.slot)
             except Rejected as error:
@@ -305,14 +324,16 @@ class Attempt:
         assert refusal is not None
         raise refusal
 
-    async def _next_note(self, step: Step, entry: Entry) -> bool:
-        """Where notes cannot be edited, what changed becomes a further note, once."""
+    async def _further(self, step: Step, entry: Entry) -> bool:
+        """Where a record cannot be edited, what changed becomes a further note or message, once."""
         number = 2
         while (row := self._journal.steps.get(f"{step.slot}:{number}")) is not None and row.state == "done":
-            if row.written == digest(entry):
+            if row.written == self._digest(step, entry):
                 return True
             number += 1
-        further = replace(step, slot=f"{step.slot}:{number}")
+        further = replace(step, slot=f"{step.slot}:{number}", prefer_open=False)
+        if step.kind == "conversation":
+            further = replace(further, kind="message", needs=(step.slot,))
         if row is not None and row.state == "started" and await self._settle(further, row) is not None:
             return True
         return await self._create(further, entry)
@@ -327,9 +348,8 @@ class Attempt:
             self._set(StepRow(step.slot, step.kind, "adopted", ref_id=ref.id, url=ref.url, version=self._version))
         return True
 
-    async def _adopt_open(self, step: Step, contact: Ref) -> bool:
-        assert isinstance(self._adapter, Desk)
-        found = await self._adapter.find_open_ticket(contact)
+    async def _adopt_open(self, step: Step, contact: Ref, entry: Entry) -> bool:
+        found = await self._records.find_open(step.kind, contact, entry.agent)
         if found is None:
             return False
         self._set(

@@ -11,7 +11,7 @@ from connector.adapter import Entry, Ref
 from connector.clock import Clock
 from connector.crm_http import send_before
 from connector.errors import AuthFailed, CrmUnavailable, LeaseLost, NotFound, Rejected
-from connector.pipeline.render import digest, sent
+from connector.pipeline.render import sent
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import ContactRow, Finish, JournalWrite, StepRow, Work
@@ -41,12 +41,12 @@ class Journal:
         row = self.steps.get(slot)
         return ref_of(row) if row is not None and row.state in ("done", "adopted") else None
 
-    async def start(self, slot: str, kind: str, wanted: Entry, sending: Entry, doing: str) -> StepRow:
-        """Commits that a write is about to leave: `wanted` is what the record should say, `sending` what of it is sent.
+    async def start(self, slot: str, kind: str, written: str, sending: Entry, doing: str) -> StepRow:
+        """Commits that a write is about to leave; `written` is the digest of what the record should say in the end.
 
         Raises `LeaseLost`.
         """
-        now = self._clock.now()
+        now, send_until = self._clock.now(), self._send_until()
         lease_until = now + LEASE_S
         was = self.steps.get(slot)
         row = StepRow(
@@ -56,7 +56,7 @@ class Journal:
             doing=doing,
             ref_id=was.ref_id if was and doing == "update" else None,
             url=was.url if was and doing == "update" else None,
-            written=digest(wanted),
+            written=written,
             sent=json.dumps(sent(sending), ensure_ascii=False),
             # An update compares with the subject that we wrote last, not with the one that it brings.
             subject=was.subject if was and doing == "update" else sending.subject,
@@ -69,18 +69,22 @@ class Journal:
         )
         self.set(row)
         await self._write(lease_until=lease_until)
-        self._may_send(lease_until)
+        self._may_send(lease_until, send_until)
         return row
 
     async def renew(self, contact: ContactRow | None = None) -> None:
         """Commits a contact row and a fresh lease before a write about the contact leaves."""
-        lease_until = self._clock.now() + LEASE_S
+        lease_until, send_until = self._clock.now() + LEASE_S, self._send_until()
         await self._write(contact=contact, lease_until=lease_until)
-        self._may_send(lease_until)
+        self._may_send(lease_until, send_until)
 
-    def _may_send(self, lease_until: float) -> None:
+    def _send_until(self) -> float:
+        # Read before the commit: it may take long, and a process that freezes in it must not wake up with a full lease.
+        return self._clock.monotonic() + LEASE_S - self._settle_s
+
+    def _may_send(self, lease_until: float, send_until: float) -> None:
         self.lease_until = lease_until
-        send_before.set(self._clock.monotonic() + LEASE_S - self._settle_s)
+        send_before.set(send_until)
 
     def done(self, slot: str, ref: Ref, subject: str) -> StepRow:
         """The row of a started write that came through."""

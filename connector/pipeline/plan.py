@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.adapter import Adapter, Agent, Desk, Kind, Ref
+from connector.adapter import Adapter, Agent, Chat, Desk, Kind, Ref, Sales, Tasks
+from connector.exotel import recordings
 from connector.exotel.model import Call, Outcome
-from connector.options import DeskOptions
+from connector.options import DeskOptions, RecordOptions, TaskOptions
 from connector.tenants import Connection, Tenant
 
 #: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
@@ -78,9 +79,30 @@ def plan(call: Call, target: Target, now: float) -> Plan:
         if now < settled_at:
             return Plan((), settled_at, outcome)
     steps: tuple[Step, ...] = ()
-    if issubclass(target.adapter, Desk):
+    if uses(target, "desk"):
         steps += _desk(call, target, outcome, quiet=quiet)
+    if uses(target, "sales") and (call.over or quiet):
+        steps += _sales(call, target, outcome)
+    if issubclass(target.adapter, Chat) and (call.over or quiet):
+        steps += _chat(call, target, outcome)
     return Plan(steps, look_again_at, outcome)
+
+
+def uses(target: Target, records: str) -> bool:
+    """Whether calls become tickets (`desk`) or call logs (`sales`) here: by the adapter's families and `records`."""
+    if not issubclass(target.adapter, {"desk": Desk, "sales": Sales}[records]):
+        return False
+    options = target.connection.options
+    return not isinstance(options, RecordOptions) or records in options.records
+
+
+def settled(call: Call, target: Target, outcome: Outcome) -> Call:
+    """The call as adapters are shown it: with its final outcome, and only what may be shown."""
+    link = call.recording_url if target.connection.options.recording != "none" else None
+    if link is not None and not recordings.allowed(link, target.tenant.sid, target.tenant.api_url):
+        link = None
+    talked = call.duration_s if outcome in ("answered", "voicemail") and call.duration_s else None
+    return call.model_copy(update={"outcome": outcome, "recording_url": link, "duration_s": talked})
 
 
 def outcome_of(call: Call, *, quiet: bool) -> Outcome:
@@ -137,9 +159,8 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
         steps.append(Step("ticket", "ticket", "ticket", "answered", agent=assignee, only_update=True))
     if not steps:
         return ()
-    talked = call.duration_s if outcome in ("answered", "voicemail") else None
     recording = call.recording_url if options.recording != "none" else None
-    if recording or talked:
+    if recording or settled(call, target, outcome).duration_s:
         steps.append(
             Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
         )
@@ -160,6 +181,41 @@ def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) 
     if _took_input(call) and ("end" in call.kinds or call.over or quiet):
         return "ivr"
     return None
+
+
+def _variant(call: Call, outcome: Outcome) -> str:
+    """Which words a finished call gets in a call log or a chat."""
+    if call.direction == "outbound":
+        return "outbound"
+    return outcome if outcome in ("answered", "missed", "voicemail") else "ivr"
+
+
+def _sales(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
+    """Every finished call is a call log; what was missed is a follow-up too, where asked for."""
+    who = answered_by(call, target.connection.agents)
+    options = target.connection.options
+    steps = [Step("log", "call_log", "log", _variant(call, outcome), agent=who)]
+    follows = isinstance(options, TaskOptions) and options.follow_up != "none" and issubclass(target.adapter, Tasks)
+    unreached = call.missed or call.voicemail or outcome == "missed"
+    if follows and unreached and call.direction == "inbound":
+        steps.append(Step("task", "task", "task", "voicemail" if call.voicemail else "missed", agent=who))
+    return tuple(steps)
+
+
+def _chat(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
+    """A message in the conversation of customer and agent; what is heard and keyed follows as a second one."""
+    who = answered_by(call, target.connection.agents)
+    variant = _variant(call, outcome)
+    steps = [
+        Step("conversation", "conversation", "message", variant, agent=who, prefer_open=True),
+        Step(
+            "message:1", "message", "message", variant, needs=("conversation",), agent=who, only_on_open="conversation"
+        ),
+    ]
+    shown = settled(call, target, outcome)
+    if call.recording_url or shown.duration_s or call.digits:
+        steps.append(Step("message:2", "message", "details", variant, needs=("conversation",), agent=who))
+    return tuple(steps)
 
 
 def answered_by(call: Call, agents: Sequence[Agent]) -> Agent | None:

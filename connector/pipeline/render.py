@@ -2,22 +2,25 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from html import unescape
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from connector.adapter import Adapter, Agent, Desk, Entry, Ref
+import nh3
+
+from connector.adapter import Agent, Entry, Ref, Sales
 from connector.errors import ConfigError, Rejected
-from connector.exotel import recordings
 from connector.exotel.model import Call, Outcome
-from connector.options import Options
+from connector.options import ChatOptions, Options
 from connector.phone import display
-from connector.pipeline.plan import Step, Target, answered_by
+from connector.pipeline.plan import Step, Target, answered_by, settled, uses
 from connector.pipeline.sandbox import compiled, rendered
-from connector.pipeline.words import DESK, TITLES, Words
+from connector.pipeline.words import CHAT, DESK, SALES, TITLES, Words
 
 _OUTCOMES: Final[Mapping[Outcome, str]] = {
     "answered": "Answered",
@@ -29,8 +32,30 @@ _OUTCOMES: Final[Mapping[Outcome, str]] = {
 }
 _UNREACHED: Final = {"busy": "Busy", "no-answer": "No answer", "failed": "Failed", "canceled": "Cancelled"}
 
-#: template parts that people may write, and whether they are HTML
-PARTS: Final = {"subject": False, "body": True, "note": True, "call": True, "link": True}
+#: Template parts that people may write, and whether they are HTML.
+PARTS: Final = {
+    "subject": False,
+    "body": True,
+    "note": True,
+    "call": True,
+    "link": True,
+    "log_subject": False,
+    "log": True,
+    "task_subject": False,
+    "task": True,
+    "message": False,
+    "details": False,
+}
+#: What a step's words are made of: part of the subject, part of the text.
+_MADE_OF: Final[Mapping[str, tuple[str | None, str]]] = {
+    "ticket": ("subject", "body"),
+    "log": ("log_subject", "log"),
+    "task": ("task_subject", "task"),
+}
+_READ_OF_A_CALL: Final = {
+    *("direction", "outcome", "status", "customer_number", "exophone", "agent_number", "duration_s"),
+    *("recording_url", "started_at", "ended_at", "disconnected_by", "voicemail"),
+}
 _LEFT_OUT: Final = "left out, the link does not lead to Exotel"
 
 
@@ -50,19 +75,35 @@ def render(step: Step, known: Mapping[str, Any], target: Target) -> Rendered:
         "title": TITLES.get(step.variant, "Call"),
         "linked": {"id": linked.id, "url": linked.url or ""},
     }
-    words = _words(target.adapter)
+    words = (target.adapter.default_words, DESK, SALES, CHAT)
     options = target.connection.options
     warnings = ("The recording was left out: its link does not lead to Exotel.",) if known["recording_left_out"] else ()
-    if step.part == "ticket":
-        entry = Entry(
-            subject=rendered(_source("subject", step.variant, options, words), known, html=False),
-            html=rendered(_source("body", step.variant, options, words), known, html=True),
-            agent=step.agent,
-            fields={name: rendered(source, known, html=False) for name, source in options.fields.items()},
-        )
-        return Rendered(entry)
-    html = rendered(_source(step.part, step.variant, options, words), known, html=True)
-    return Rendered(Entry(html=html, agent=step.agent), warnings)
+    subject, body = _MADE_OF.get(step.part, (None, step.part))
+    said = rendered(_source(body, step.variant, options, words), known, html=PARTS[body])
+    entry = Entry(
+        subject=rendered(_source(subject, step.variant, options, words), known, html=False) if subject else "",
+        text=_plain(said) if PARTS[body] else said,
+        html=said if PARTS[body] else "",
+        agent=step.agent,
+        private=not (isinstance(options, ChatOptions) and options.customer_sees),
+        fields={name: rendered(source, known, html=False) for name, source in options.fields.items()}
+        if step.kind == _main_record(target)
+        else {},
+    )
+    return Rendered(entry, warnings if body != "body" else ())
+
+
+def _main_record(target: Target) -> str:
+    """The kind of record that the tenant's `fields` belong to."""
+    if uses(target, "desk"):
+        return "ticket"
+    return "call_log" if issubclass(target.adapter, Sales) else "conversation"
+
+
+def _plain(html: str) -> str:
+    """The words of HTML that we rendered, a line per line."""
+    lines = re.sub(r"(?i)<br ?/?>|</p>|</div>", "\n", html)
+    return unescape(nh3.clean(lines, tags=set())).strip()
 
 
 def without(entry: Entry, parts: frozenset[str]) -> Entry:
@@ -80,9 +121,15 @@ def optional(entry: Entry, parts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found) if len(found) == len(set(parts)) else frozenset()
 
 
-def digest(entry: Entry) -> str:
-    """Hash of what a record should say: equal entries need no write."""
-    return hashlib.sha256(json.dumps(sent(entry), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def digest(entry: Entry, call: Call | None = None) -> str:
+    """Hash of what a record should say, by its words and, for records with fields of a call, by the settled call."""
+    told = {**sent(entry), "call": _told(call)} if call is not None else sent(entry)
+    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _told(call: Call) -> dict[str, Any]:
+    """What adapters read of a call."""
+    return call.model_dump(mode="json", include=_READ_OF_A_CALL)
 
 
 def sent(entry: Entry) -> dict[str, Any]:
@@ -105,13 +152,9 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
     tenant, connection = target.tenant, target.connection
     number = display(call.customer_number, tenant.country)
     agent = answered_by(call, connection.agents)
-    link, left_out = "", ""
-    if call.recording_url and connection.options.recording != "none":
-        if recordings.allowed(call.recording_url, tenant.sid, tenant.api_url):
-            link = call.recording_url
-        else:
-            left_out = _LEFT_OUT
-    talked = call.duration_s if outcome in ("answered", "voicemail") else None
+    shown = settled(call, target, outcome)
+    is_left_out = bool(call.recording_url) and not shown.recording_url and connection.options.recording != "none"
+    talked = shown.duration_s
     return {
         "number": number,
         "number_label": "To" if call.direction == "outbound" else "From",
@@ -124,8 +167,9 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
         "call_sid": call.call_sid or "",
         "custom_field": call.custom_field or "",
         "digits": [{"label": d.label, "digits": d.digits} for d in call.digits],
-        "recording": link,
-        "recording_left_out": left_out,
+        "recording": shown.recording_url or "",
+        "recording_left_out": _LEFT_OUT if is_left_out else "",
+        "voicemail": call.voicemail,
         "duration": clock_time(talked) if talked else "",
         "duration_s": talked or 0,
         "tenant": tenant.sid,
@@ -171,10 +215,6 @@ def _when(call: Call, zone: str) -> str:
 @lru_cache(maxsize=512)
 def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
-
-
-def _words(adapter: type[Adapter[Any]]) -> tuple[Words, ...]:
-    return (adapter.default_words, DESK) if issubclass(adapter, Desk) else (adapter.default_words,)
 
 
 def _source(part: str, variant: str, options: Options, words: tuple[Words, ...]) -> str:
@@ -232,6 +272,7 @@ _SAMPLE: Final[Mapping[str, Any]] = {
     "digits": [{"label": "ivr_tag_1", "digits": "2"}],
     "recording": "https://recordings.exotel.com/exotelrecordings/example/1.mp3",
     "recording_left_out": "",
+    "voicemail": False,
     "duration": "00:00:04",
     "duration_s": 4,
     "tenant": "example",

@@ -12,7 +12,7 @@ from connector import registry
 from connector.errors import ConfigError, Rejected
 from connector.options import Options
 from connector.pipeline.fold import fold
-from connector.pipeline.plan import Step, Target, plan
+from connector.pipeline.plan import Step, Target, plan, settled
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
 from connector.store import queries
@@ -163,7 +163,8 @@ def _changes(tenant: Tenant, connection: Connection, work: Work, wish: Wish, now
                 {"slot": step.slot, "kind": step.kind, "action": "reject", "was": None, "now": error.message}
             )
             continue
-        action = _action(step, row, digest(wanted), wish)
+        about = settled(call, target, planned.outcome) if step.kind == "call_log" else None
+        action = _action(step, row, digest(wanted, about), wish)
         if action is not None:
             was = json.loads(row.sent) if row is not None and row.sent else None
             changes.append({"slot": step.slot, "kind": step.kind, "action": action, "was": was, "now": sent(wanted)})

@@ -134,9 +134,9 @@ class Pipeline:
         connection = directory.connections.get(work.connection_id)
         if tenant is None or connection is None or not connection.enabled:
             return None
-        adapter = self.accounts.adapter(connection)
         if work.revision is not None and work.revision != connection.revision:
             connection = await self._as_of(connection, work.revision, tenant.country)
+        adapter = self.accounts.adapter(connection)
         return Target(tenant, connection, type(adapter)), adapter, self.accounts.gate(connection)
 
     async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
@@ -210,6 +210,7 @@ class Pipeline:
                 self._wake_connection(connection)
 
     def _changed(self, _directory: object) -> None:
+        self.accounts.forget_adapters()
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
             self._aside(self.accounts.probe(self._wake_connection, due_only=False))

@@ -52,6 +52,52 @@ The call was linked to another ticket: \
     },
 }
 
+_HEARD = """\
+{% if recording %}Call Recording: <a href="{{ recording|url }}">{{ recording }}</a><br>{% endif %}\
+{% if recording_left_out %}Call Recording: {{ recording_left_out }}<br>{% endif %}\
+{% if duration %}Call Duration: {{ duration }}{% endif %}"""
+
+SALES: Final[Words] = {
+    "log_subject": {
+        "voicemail": "Voicemail from {{ number }}",
+        "missed": "Missed call from {{ number }}",
+        "answered": "Incoming call from {{ number }}",
+        "outbound": "Outgoing call to {{ number }}",
+        "ivr": "Incoming IVR/Gather call from {{ number }}",
+    },
+    "log": {"": _CALL + "<p>" + _HEARD + "</p>"},
+    "task_subject": {"": "Call back {{ number }}"},
+    "task": {"": _CALL},
+}
+
+_PLAIN_FACTS = """\
+{{ number_label }}: {{ number }}
+{% if exophone %}ExoPhone: {{ exophone }}
+{% endif %}{% if when %}Time: {{ when }}
+{% endif %}{% if agent %}Agent: {{ agent }}
+{% endif %}Outcome: {{ outcome }}
+{% if ended_by %}Ended by: {{ ended_by }}
+{% endif %}CallSid : {{ call_sid }}"""
+
+CHAT: Final[Words] = {
+    "message": {
+        "voicemail": "Voicemail\n" + _PLAIN_FACTS,
+        "missed": "Missed call\n" + _PLAIN_FACTS,
+        "answered": "Incoming call\n" + _PLAIN_FACTS,
+        "outbound": "Outgoing call\n" + _PLAIN_FACTS,
+        "ivr": "Incoming IVR/Gather call\n" + _PLAIN_FACTS,
+    },
+    "details": {
+        "": """\
+{% if recording %}{% if voicemail %}Voicemail{% else %}Call Recording{% endif %}: {{ recording|url }}
+{% endif %}{% if recording_left_out %}Call Recording: {{ recording_left_out }}
+{% endif %}{% if duration %}Call Duration: {{ duration }}
+{% endif %}{% if digits %}IVR/Gather Digits Captured
+{% for input in digits %}{{ input.label }}: "{{ input.digits }}"
+{% endfor %}{% endif %}CallSid : {{ call_sid }}"""
+    },
+}
+
 #: What `title` says, per variant.
 TITLES: Final[Mapping[str, str]] = {
     "voicemail": "Voicemail",
