@@ -27,9 +27,9 @@ from aiohttp.typedefs import Handler
 from connector.kit.faults import Faults, faults_middleware
 
 if sys.platform == "win32":
-    from asyncio import run
+    from asyncio import run as run
 else:
-    from uvloop import run
+    from uvloop import run as run
 
 _HOST = "127.0.0.1"
 #: Method, path below the API's root, handler.
@@ -66,6 +66,14 @@ class StandinAccount:
 
     #: Fields that `PUT /_standin/account` may set.
     changeable: ClassVar[frozenset[str]] = frozenset({"search_lag_s"})
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Sets fields by name. Raises `ValueError` for one that cannot be set."""
+        unknown = values.keys() - self.changeable
+        if unknown:
+            raise ValueError(f"cannot be changed: {', '.join(sorted(unknown))}")
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
         """Credentials, content type, limits; returns headers for the answer. Raises `Refused`."""
@@ -106,8 +114,8 @@ def standin_app(
             response = await handler(request)
         except Refused as refused:
             response = _refusal(refused)
-        except web.HTTPException:  # no such path or method
-            response = _refusal(account.not_found())
+        except web.HTTPException as error:  # no such path, or no such method
+            response = _refusal(account.not_found() if error.status == 404 else Refused(error.status))
         account.answers[response.status] += 1
         response.headers.update(headers)
         return response
@@ -150,11 +158,10 @@ def control_routes(account: StandinAccount, faults: Faults) -> list[web.RouteDef
 
     async def change_account(request: web.Request) -> web.Response:
         values: dict[str, Any] = await request.json()
-        unknown = values.keys() - account.changeable
-        if unknown:
-            return web.json_response({"error": f"cannot be changed: {', '.join(sorted(unknown))}"}, status=400)
-        for name, value in values.items():
-            setattr(account, name, value)
+        try:
+            account.change(values)
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"changed": sorted(values)})
 
     return [

@@ -1,21 +1,12 @@
 """`python -m adapters.freshdesk.standin --port 9000`: the stand-in as its own process, on 127.0.0.1 only."""
 
-import asyncio
-import sys
-
 import click
-from aiohttp import web
 
 from adapters.freshdesk.standin.app import standin
-from adapters.freshdesk.standin.state import Account, Limits, Rights
+from adapters.freshdesk.standin.door import Limits, Rights
+from adapters.freshdesk.standin.state import Account
 from connector.kit.faults import Faults
-
-if sys.platform == "win32":
-    from asyncio import run
-else:
-    from uvloop import run
-
-_HOST = "127.0.0.1"
+from connector.kit.standin import run, serve
 
 
 @click.command()
@@ -35,7 +26,7 @@ def main(
         search_lag_s=search_lag_s,
         limits=Limits() if rate_limits else None,
     )
-    run(_serve(standin(account, Faults(latency_s=latency_ms / 1000)), port))
+    run(serve(standin(account, Faults(latency_s=latency_ms / 1000)), port))
 
 
 def _key(text: str) -> tuple[str, Rights]:
@@ -44,15 +35,6 @@ def _key(text: str) -> tuple[str, Rights]:
     if rights not in names:
         raise click.BadParameter(f"{rights} is no right; there are admin, restricted and none.")
     return key, names[rights]
-
-
-async def _serve(app: web.Application, port: int) -> None:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, _HOST, port, backlog=1024).start()
-    bound = runner.addresses[0][1]
-    click.echo(f"http://{_HOST}:{bound}")
-    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

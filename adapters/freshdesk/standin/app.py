@@ -8,16 +8,15 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
 
 from aiohttp import web
 
 from adapters.freshdesk.standin import rules
-from adapters.freshdesk.standin.control import control_routes
-from adapters.freshdesk.standin.guard import Guard, Refused, answer
 from adapters.freshdesk.standin.pages import page_routes
+from adapters.freshdesk.standin.people import people_routes
 from adapters.freshdesk.standin.state import Account, Record
-from connector.kit.faults import Faults, faults_middleware
+from connector.kit.faults import Faults
+from connector.kit.standin import Refused, Route, answer, standin_app
 
 _ATTACHED = 20 * 1024 * 1024
 _SEARCH_PAGE = 30
@@ -27,15 +26,9 @@ _TERM = re.compile(r"(phone|mobile):'([^']*)'")
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshdesk account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    faults = faults or Faults()
-    api = _Api(account)
-    app = web.Application(
-        middlewares=[faults_middleware(faults, under="/api/"), Guard(account).middleware],
-        client_max_size=_ATTACHED + 1024 * 1024,
-    )
-    app.add_routes([web.route(method, "/api/v2" + path, handler) for method, path, handler in api.routes()])
+    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/api/v2")
     app.add_routes(page_routes(account))
-    app.add_routes(control_routes(account, faults))
+    app.add_routes(people_routes(account))
     return app
 
 
@@ -43,7 +36,7 @@ class _Api:
     def __init__(self, account: Account) -> None:
         self.account = account
 
-    def routes(self) -> Iterable[tuple[str, str, Callable[[web.Request], Any]]]:
+    def routes(self) -> Iterable[Route]:
         """Method, path, handler."""
         return (
             ("GET", "/agents/me", self.me),

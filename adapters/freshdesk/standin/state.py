@@ -6,19 +6,20 @@ Two views on contacts, as in the real one: the list, which reads the database, a
 
 import html
 import re
-import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import nh3
+from aiohttp import web
+
+from adapters.freshdesk.standin.door import Limits, Rights, admit
+from connector.kit.standin import StandinAccount
 
 Record = dict[str, Any]
-#: `restricted` may not list agents and fields, `none` has no access to the API at all.
-Rights = Literal["admin", "restricted", "none"]
 
 AGENTS: Sequence[Record] = (
     {"id": 81007555518, "name": "Avnish Kumar", "email": "avnish@acme.example", "mobile": "+919711581199"},
@@ -43,26 +44,15 @@ _HIDDEN = re.compile(r"<span[^>]*(?:\bhidden\b|display:\s*none)[^>]*>.*?</span>"
 _TAG = re.compile(r"<[^>]*>")
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Requests a minute, as a plan has them; these are Growth's."""
-
-    all: int = 200
-    ticket_create: int = 80
-    ticket_update: int = 80
-    list: int = 20
-    contact_list: int = 20
-
-
 @dataclass
-class Account:
+class Account(StandinAccount):
     """One account. Whatever is public may be changed while it runs."""
+
+    changeable: ClassVar = frozenset({"search_lag_s", "exists", "keys", "custom_fields", "limits"})
 
     domain: str = "acme.freshdesk.com"
     #: API key -> its rights; None: every key is an administrator's.
     keys: dict[str, Rights] | None = None
-    clock: Callable[[], float] = time.time
-    search_lag_s: float = 0.0
     #: None: no limit, and the headers tell of a very large one.
     limits: Limits | None = None
     #: False: no account has this name, every request gets a 404 without a body.
@@ -78,9 +68,6 @@ class Account:
     #: Ticket id -> its conversations, oldest first.
     conversations: defaultdict[int, list[Record]] = field(default_factory=lambda: defaultdict(list))
     notes: dict[int, Record] = field(default_factory=dict)
-    #: `POST /tickets` -> how often it came; status -> how often it was answered.
-    requests: Counter[str] = field(default_factory=Counter)
-    answers: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._by_number: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
@@ -88,6 +75,32 @@ class Account:
             ("email", agent["email"]): agent["id"] for agent in self.agents.values()
         }
         self._by_requester: defaultdict[int, list[Record]] = defaultdict(list)
+        #: bucket -> (minute, requests in it)
+        self.window: dict[str, tuple[int, int]] = {}
+
+    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
+        """Limits and credentials, before anything else."""
+        return admit(self, request, route)
+
+    def change(self, values: Mapping[str, Any]) -> None:
+        """As the base's; `limits` come as a mapping, null for none."""
+        limits = values.get("limits")
+        super().change({**values, "limits": Limits(**limits)} if limits else values)
+
+    def counts(self) -> dict[str, int]:
+        """Contacts, tickets (deleted ones too), notes."""
+        deleted = sum(bool(ticket.get("deleted")) for ticket in self.tickets.values())
+        return {
+            "contacts": len(self.contacts),
+            "tickets": len(self.tickets),
+            "deleted_tickets": deleted,
+            "notes": len(self.notes),
+        }
+
+    def dump(self) -> dict[str, Any]:
+        """Every contact, and every ticket with its `conversations`."""
+        tickets = [{**ticket, "conversations": self.conversations[id_]} for id_, ticket in self.tickets.items()]
+        return {"contacts": list(self.contacts.values()), "tickets": tickets}
 
     def now(self) -> str:
         """The time as the API writes it."""
