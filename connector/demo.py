@@ -11,6 +11,7 @@ import logging
 import secrets
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -25,11 +26,13 @@ from sqlalchemy import select
 
 from connector import apply as applying
 from connector import crm_http, logs, registry, users
-from connector.adapter import Adapter, Desk
+from connector.adapter import Adapter, Chat, Desk, Sales
 from connector.app import DATABASE, create_app
 from connector.check import make_adapter
 from connector.config import Config
 from connector.directories import load
+from connector.options import RecordOptions
+from connector.pipeline.render import default_words
 from connector.serve import run, serving, stopped
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Expected, Played, utc_now
@@ -45,8 +48,10 @@ _ADAPTER_OF_DESK: Final = "local"
 _HOST: Final = "127.0.0.1"
 #: Where there is no terminal to ask.
 _WIDTH: Final = 140
-#: What is looked for; a contact is part of each ticket.
-_TICKET, _NOTE = _SHOWN_SLOTS = ("ticket", "note:recording")
+#: What is shown; a contact is part of each of them.
+_SHOWN_SLOTS: Final = ("ticket", "note:recording", "log", "task", "conversation", "message:1", "message:2")
+#: Wider tables tell kinds of records only.
+_WITH_IDS: Final = 3
 #: What is not there by then will not come.
 _PATIENCE_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.2
@@ -95,20 +100,33 @@ class Show:
     came: dict[tuple[str, str, str], Written] = field(default_factory=dict)
 
     def expected(self, call: Played) -> Expected:
-        """What each of the demo's desks should have of a call; all of them have `answered: ticket`."""
+        """What each CRM should have of a call; all desks of the demo have `answered: ticket`."""
         return call.scenario.expected("ticket")
 
     def lacks(self, call: Played, connection: str) -> str | None:
         """What is missing or wrong, in words; None where everything is as expected."""
-        expected = self.expected(call)
-        ticket = self.came.get((call.call_sid, connection, _TICKET))
-        note = self.came.get((call.call_sid, connection, _NOTE))
-        subject = expected.subject.format(number=call.caller) if expected.subject else None
-        if (ticket.subject if ticket else None) != subject:
-            return f"ticket: {ticket.subject if ticket else 'none'}" if ticket else "no ticket"
-        if (note is not None) != expected.note:
-            return "no note" if expected.note else "a note too many"
-        return None
+        adapter, expected = self.connections[connection], self.expected(call)
+        wrong: list[str | None] = []
+        if issubclass(adapter, Desk):
+            wrong.append(self._wrong(call, connection, "ticket", "subject", expected.ticket))
+            wrong.append(self._wrong(call, connection, "note:recording", None, "" if expected.note else None))
+        if issubclass(adapter, Sales):
+            wrong.append(self._wrong(call, connection, "log", "log_subject", expected.log))
+        if issubclass(adapter, Chat):
+            wrong.append(self._wrong(call, connection, "conversation", None, expected.log))
+            wrong.append(self._wrong(call, connection, "message:2", None, "" if expected.details else None))
+        return next((words for words in wrong if words), None)
+
+    def _wrong(self, call: Played, connection: str, slot: str, part: str | None, variant: str | None) -> str | None:
+        made = self.came.get((call.call_sid, connection, slot))
+        if variant is None:
+            return f"a {slot} too many" if made else None
+        if made is None:
+            return f"no {slot}"
+        if part is None:
+            return None
+        wanted = default_words(self.connections[connection], part, variant).replace("{{ number }}", call.caller)
+        return None if made.subject == wanted else f"{slot}: {made.subject}"
 
     def is_complete(self, *, quiet: bool) -> bool:
         """Whether everything came; without `quiet`, of the scenarios that need no silence."""
@@ -231,7 +249,10 @@ async def _set_up(store: Store, config: Config, hook_token: str, standins: Mappi
     connections: list[dict[str, Any]] = [local]
     for name, (module, url) in standins.items():
         settings = {**module.SETTINGS, "base_url": url}
-        options = {"answered": "ticket"} if issubclass(registry.get(name), Desk) else {}
+        adapter = registry.get(name)
+        options: dict[str, Any] = {"answered": "ticket"} if issubclass(adapter, Desk) else {}
+        if issubclass(adapter.options_model, RecordOptions):
+            options["records"] = ["sales", "desk"]
         connections.append({"name": name, "adapter": name, "settings": settings, "options": options})
     tenant = {
         "sid": SID,
@@ -280,21 +301,25 @@ def _line(record: Written, known: Written | None) -> str:
 
 
 def _table(show: Show) -> Table:
-    table = Table("call", "expected", *show.connections, box=SIMPLE, pad_edge=False)
+    table = Table("call", *show.connections, box=SIMPLE, pad_edge=False)
+    with_ids = len(show.connections) <= _WITH_IDS
     for call in show.played:
-        expected = show.expected(call)
-        words = (expected.subject or "no ticket").format(number="…") + (", note" if expected.note else "")
-        table.add_row(call.scenario.title, words, *(_cell(show, call, connection) for connection in show.connections))
+        table.add_row(
+            call.scenario.title, *(_cell(show, call, connection, with_ids) for connection in show.connections)
+        )
     return table
 
 
-def _cell(show: Show, call: Played, connection: str) -> str:
+def _cell(show: Show, call: Played, connection: str, with_ids: bool) -> str:
     wrong = show.lacks(call, connection)
     if wrong:
         return f"[red]{wrong}[/]"
-    slots = ((call.call_sid, connection, slot) for slot in _SHOWN_SLOTS)
-    made = (show.came[slot] for slot in slots if slot in show.came)
-    return "[green]" + ", ".join(f"{one.kind} {one.id}" for one in made) + "[/]"
+    made = [show.came[key] for key in ((call.call_sid, connection, slot) for slot in _SHOWN_SLOTS) if key in show.came]
+    if with_ids:
+        return "[green]" + ", ".join(f"{one.kind} {one.id}" for one in made) + "[/]"
+    counted = Counter(one.kind.replace("_", " ") for one in made)
+    words = (kind if count == 1 else f"{count} {kind}s" for kind, count in counted.items())
+    return "[green]" + ", ".join(words) + "[/]"
 
 
 def _say_what_next(console: Console, url: str, hook_token: str, token: str) -> None:

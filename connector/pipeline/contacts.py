@@ -19,6 +19,8 @@ from connector.tenants import Connection
 
 _REMEMBERED: Final = 20_000
 _BUSY_S: Final = 1.0
+#: A busy store is waited for this long: an attempt that ends here holds its claim, unused, until the lease runs out.
+_PATIENCE_S: Final = LEASE_S / 2
 #: What a contact is called whose name nobody knows (seed 004 §4.2.1).
 UNKNOWN: Final = "Unknown"
 
@@ -60,7 +62,8 @@ class Contacts:
     async def forget(self, connection: Connection, caller: Caller, ref: Ref) -> None:
         """The record is gone from the CRM: the next look finds or makes it anew."""
         self._known.pop((connection.id, caller.key), None)
-        await self._db.write(queries.forget_contacts, (connection.id, caller.key, ref.id))
+        lost = (connection.id, caller.key, ref.id)
+        await self._db.write_patiently(queries.forget_contacts, lost, for_s=_PATIENCE_S)
 
     def _recall(self, place: tuple[str, str]) -> ContactRow | None:
         known = self._known.get(place)
@@ -93,7 +96,7 @@ class Contacts:
         now = self._clock.now()
         owner = f"{journal.work.owner}:{journal.work.id}:{journal.work.fence}"
         wish = ContactClaim(connection.id, caller.key, owner, now, now + LEASE_S)
-        row = await self._db.write(queries.claim_contact, wish)
+        row = await self._db.write_patiently(queries.claim_contact, wish, for_s=_PATIENCE_S)
         if row.state == "done":
             return self._remember(row)
         if row.owner != owner:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import nh3
 
-from connector.adapter import Agent, Entry, Ref, Sales
+from connector.adapter import Adapter, Agent, Entry, Ref, Sales
 from connector.errors import ConfigError, Rejected
 from connector.exotel.model import Call, Outcome
 from connector.options import ChatOptions, Options
@@ -227,6 +227,11 @@ def _source(part: str, variant: str, options: Options, words: tuple[Words, ...])
         if "" in known:
             return known[""]
     raise Rejected(f"There is no template for {part} of a call that was {variant}.", parts=("template",))
+
+
+def default_words(adapter: type[Adapter[Any]], part: str, variant: str) -> str:
+    """The template that applies where the tenant has none."""
+    return _source(part, variant, Options(), (adapter.default_words, DESK, SALES, CHAT))
 
 
 def check_templates(options: Options) -> None:

@@ -59,29 +59,40 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one desk should have of a call: the start of the ticket's subject (None: no ticket), and whether a note."""
+    """What a CRM should have of a call, by its families; variants are those of `pipeline.words`."""
 
-    subject: str | None
-    note: bool = False
+    #: Which ticket a desk has; None: none.
+    ticket: str | None
+    #: Whether a note with recording and duration hangs on it.
+    note: bool
+    #: Which call log a sales CRM has, and which message a chat.
+    log: str
+    #: Whether a chat has a second message, with what is heard or keyed.
+    details: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A call flow. `ticket` is what every desk makes of it; `if_asked` what one with `answered: ticket` makes."""
+    """A call flow. `ticket` is what every desk makes of it; `if_asked` what one with `answered: ticket` makes.
+
+    `log` is what call logs and chats say that it was; `heard` and `keyed`: there is a recording, there are digits.
+    """
 
     name: str
     title: str
     script: "Callable[[_Flow], Iterator[Request]]"
     ticket: str | None
+    log: str
     if_asked: str | None = None
-    note: bool = False
+    heard: bool = False
+    keyed: bool = False
     #: Seconds of silence after the last event until the ticket is due.
     quiet_s: float = 0.0
 
     def expected(self, answered: str) -> Expected:
-        """What a desk with this option `answered` should have."""
-        subject = (self.if_asked or self.ticket) if answered == "ticket" else self.ticket
-        return Expected(subject, note=self.note and subject is not None)
+        """What a CRM whose option `answered` is this should have."""
+        ticket = (self.if_asked or self.ticket) if answered == "ticket" else self.ticket
+        return Expected(ticket, note=self.heard and ticket is not None, log=self.log, details=self.heard or self.keyed)
 
     def play(self, now: datetime, sid: str = "exotel535", dice: random.Random | None = None) -> Played:
         """The flow with a fresh CallSid and caller, ending about `now` (aware). `sid` stands in recording links."""
@@ -290,23 +301,21 @@ def _click_to_call(flow: _Flow) -> Iterator[Request]:
     yield flow.called_back(80, AGENTS[0], "terminal", ("completed", "completed"), 64)
 
 
-AUTOMATIC: Final = "Incoming Call from {number} (Created automatically)"
-MISSED: Final = "Missed call from {number}"
-INPUT: Final = "Incoming IVR/Gather call from {number}"
-VOICEMAIL: Final = "Voicemail from {number}"
-OUTBOUND: Final = "Outbound call to {number}"
-
 _ALL: Final = (
-    Scenario("answered", "Answered", _answered, None, if_asked=AUTOMATIC, note=True),
-    Scenario("automatic", "Answered, ticket asked for by the flow", _answered_automatic, AUTOMATIC, note=True),
-    Scenario("missed", "Missed", _missed, MISSED),
-    Scenario("ringing", "Caller gone while it rang", _gone_while_ringing, MISSED),
-    Scenario("ivr", "IVR, then an agent", _ivr_then_agent, INPUT, if_asked=AUTOMATIC, note=True),
-    Scenario("gather", "Gather", _gather, INPUT),
-    Scenario("voicemail", "Voicemail", _voicemail, VOICEMAIL, note=True),
-    Scenario("gone", "Caller gone in the IVR", _gone_in_ivr, INPUT, quiet_s=120),
-    Scenario("several", "Several agents in turn", _several_agents, None, if_asked=AUTOMATIC, note=True),
-    Scenario("outbound", "Click to call", _click_to_call, OUTBOUND, note=True),
+    Scenario("answered", "Answered", _answered, None, "answered", if_asked="answered", heard=True),
+    Scenario(
+        "automatic", "Answered, ticket asked for by the flow", _answered_automatic, "answered", "answered", heard=True
+    ),
+    Scenario("missed", "Missed", _missed, "missed", "missed"),
+    Scenario("ringing", "Caller gone while it rang", _gone_while_ringing, "missed", "missed"),
+    Scenario(
+        "ivr", "IVR, then an agent", _ivr_then_agent, "ivr", "answered", if_asked="answered", heard=True, keyed=True
+    ),
+    Scenario("gather", "Gather", _gather, "ivr", "ivr", keyed=True),
+    Scenario("voicemail", "Voicemail", _voicemail, "voicemail", "voicemail", heard=True),
+    Scenario("gone", "Caller gone in the IVR", _gone_in_ivr, "ivr", "ivr", keyed=True, quiet_s=120),
+    Scenario("several", "Several agents in turn", _several_agents, None, "answered", if_asked="answered", heard=True),
+    Scenario("outbound", "Click to call", _click_to_call, "outbound", "outbound", heard=True),
 )
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {scenario.name: scenario for scenario in _ALL}

@@ -67,9 +67,9 @@ def test_a_call_of_the_api_is_outbound_and_ends_with_its_legs() -> None:
 
 
 def test_what_is_expected_follows_the_option() -> None:
-    assert SCENARIOS["answered"].expected("none").subject is None
+    assert SCENARIOS["answered"].expected("none").ticket is None
     assert not SCENARIOS["answered"].expected("none").note
-    assert SCENARIOS["answered"].expected("ticket").subject == "Incoming Call from {number} (Created automatically)"
+    assert SCENARIOS["answered"].expected("ticket").ticket == "answered"
     assert SCENARIOS["missed"].expected("ticket") == SCENARIOS["missed"].expected("none")
 
 
