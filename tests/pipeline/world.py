@@ -1,11 +1,13 @@
-"""A pipeline with a real store and a Freshdesk stand-in behind real sockets, on a clock that tests move."""
+"""A pipeline with a real store and a CRM's stand-in behind real sockets, on a clock that tests move."""
 
 import asyncio
 import contextlib
+import importlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +15,6 @@ from aiohttp.test_utils import TestServer
 from cryptography.fernet import Fernet
 from sqlalchemy import text
 
-from adapters.freshdesk.standin import Account, standin
 from connector.apply import apply
 from connector.config import Config
 from connector.directories import Directories
@@ -50,12 +51,17 @@ class ManualClock:
         self.ahead += seconds
 
 
-def tenant_file(base_url: str, **changes: Any) -> dict[str, Any]:
-    """A tenant with one Freshdesk connection, in the shape of a tenant file; `changes` go into the connection."""
+def standin_of(adapter: str) -> ModuleType:
+    """The module that offers an adapter's stand-in: `standin`, `Account`, `SETTINGS`."""
+    return importlib.import_module(f"adapters.{adapter}.standin")
+
+
+def tenant_file(base_url: str, adapter: str = "freshdesk", **changes: Any) -> dict[str, Any]:
+    """A tenant with one connection, in the shape of a tenant file; `changes` go into the connection."""
     connection = {
         "name": "support",
-        "adapter": "freshdesk",
-        "settings": {"domain": "acme.freshdesk.com", "api_key": "fd-key", "base_url": base_url},
+        "adapter": adapter,
+        "settings": {**standin_of(adapter).SETTINGS, "base_url": base_url},
         "agents": [
             {"crm_id": "81007555518", "name": "Avnish", "email": "avnish@acme.example", "phone": "+919711581199"}
         ],
@@ -82,7 +88,8 @@ class World:
     box: SecretBox
     directories: Directories
     pipeline: Pipeline
-    account: Account
+    #: The stand-in's account.
+    account: Any
     faults: Faults
     clock: ManualClock
     base_url: str
@@ -164,35 +171,38 @@ class World:
 
     @property
     def tickets(self) -> list[dict[str, Any]]:
-        return list(self.account.tickets.values())
+        tickets: dict[int, dict[str, Any]] = self.account.tickets
+        return list(tickets.values())
 
     def notes(self, ticket: dict[str, Any]) -> Sequence[dict[str, Any]]:
-        return self.account.conversations[ticket["id"]]
+        notes: Sequence[dict[str, Any]] = self.account.conversations[ticket["id"]]
+        return notes
 
 
 @contextlib.asynccontextmanager
 async def world(
     folder: Path,
+    adapter: str = "freshdesk",
     *,
-    account: Account | None = None,
+    account: Any = None,
     clock: ManualClock | None = None,
     deliver: bool = True,
     **changes: Any,
 ) -> AsyncIterator[World]:
     """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart."""
     clock = clock or ManualClock()
-    account = account or Account(clock=clock.now)
+    account = account or standin_of(adapter).Account(clock=clock.now)
     faults = Faults()
     config = Config.from_env({"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"})
     db = Database(config.database_url)
-    async with TestServer(standin(account, faults)) as server, db.running():
+    async with TestServer(standin_of(adapter).standin(account, faults)) as server, db.running():
         await asyncio.to_thread(db.transact, upgrade)
         box = open_box(config, db)
         directories = Directories(db, box)
         base_url = f"http://127.0.0.1:{server.port}"
         pipeline = Pipeline(db, box, directories, home_url=lambda: "http://127.0.0.1:1", clock=clock)
         made = World(db, box, directories, pipeline, account, faults, clock, base_url)
-        await made.apply(tenant_file(base_url, **changes))
+        await made.apply(tenant_file(base_url, adapter, **changes))
         async with directories.running(), pipeline.running(deliver=deliver):
             yield made
 

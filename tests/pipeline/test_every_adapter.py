@@ -1,0 +1,220 @@
+"""The same faults against the stand-in of every CRM: nothing lost, nothing doubled, whatever a call becomes there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connector import registry
+from connector.kit.faults import Fault
+from connector.store import queries
+from tests.pipeline.world import CALLER, RECORDING, ManualClock, World, standin_of, world
+
+CRMS = [name for name in registry.adapters() if name != "local"]
+#: More than any CRM is asked for one call.
+_MOST_REQUESTS = 12
+
+
+async def done(w: World) -> list[dict[str, Any]]:
+    """Lets every wait and retry pass."""
+    rows = await w.settle(30)
+    for _ in range(40):
+        if all(row["state"] != "pending" for row in rows):
+            return rows
+        rows = await w.after(30)
+    raise AssertionError(f"never done: {rows}")
+
+
+def after(requests: int, fault: Fault) -> list[Fault]:
+    """A script that lets requests through and then fails one."""
+    script: list[Fault] = ["ok"] * requests
+    return [*script, fault]
+
+
+async def clean(folder: Path, crm: str, play: Callable[[World], Any]) -> dict[str, int]:
+    """What the CRM holds where nothing goes wrong."""
+    (folder / "clean").mkdir()
+    async with world(folder / "clean", crm) as w:
+        await play(w)
+        rows = await done(w)
+        assert [row["state"] for row in rows] == ["done"] * len(rows), rows
+        found: dict[str, int] = w.account.counts()
+        return found
+
+
+async def one_call(w: World) -> None:
+    """An answered call with a recording."""
+    await w.answered("sid1", StartTime="2026-11-21 10:00:00", CurrentTime="2026-11-21 10:01:00")
+
+
+def nothing_doubled(found: dict[str, int], wanted: dict[str, int], rows: list[dict[str, Any]]) -> None:
+    """Every record is there once; fewer only where the tenant is asked, since the CRM has no place for a key."""
+    assert all(found[kind] <= wanted[kind] for kind in wanted), (found, wanted)
+    for row in rows:
+        if row["state"] == "dead":
+            assert row["reason"] == "unsure", row
+        else:
+            assert found == wanted, (found, wanted, row)
+
+
+@pytest.mark.parametrize("crm", CRMS)
+@pytest.mark.parametrize("fault", ["error_before", "error_after", "rate_limited", "reset_before", "reset_after"])
+async def test_each_request_survives_each_fault(tmp_path: Path, crm: str, fault: Fault) -> None:
+    wanted = await clean(tmp_path, crm, one_call)
+    for at in range(_MOST_REQUESTS):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        async with world(folder, crm) as w:
+            w.faults.script.extend(after(at, fault))
+            await one_call(w)
+            rows = await done(w)
+            nothing_doubled(w.account.counts(), wanted, rows)
+            if not w.faults.dealt[fault]:
+                return
+    raise AssertionError(f"{crm} was asked more than {_MOST_REQUESTS} times for one call")
+
+
+@pytest.mark.parametrize("crm", CRMS)
+async def test_writes_that_take_effect_after_we_gave_up(
+    tmp_path: Path, crm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = await clean(tmp_path, crm, one_call)
+    monkeypatch.setattr(registry.get(crm), "timeout_s", 0.25)
+    for at in range(_MOST_REQUESTS):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        async with world(folder, crm) as w:
+            w.faults.slow_s, w.faults.effect_after_s = 0.8, 0.6
+            w.faults.script.extend(after(at, "late"))
+            await one_call(w)
+            await w.settle(30)
+            await asyncio.sleep(1.0)
+            rows = await done(w)
+            nothing_doubled(w.account.counts(), wanted, rows)
+            if not w.faults.dealt["late"]:
+                return
+
+
+class _Killed(asyncio.CancelledError):
+    """The process ends here: nothing after it runs."""
+
+
+@asynccontextmanager
+async def killed(w: World, at: int, *, committed: bool, patch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
+    """Ends the attempt at its `at`-th write to the store, before or after the commit."""
+    seen = [0]
+    write = w.db.write
+
+    async def counted(change: Any, row: Any) -> Any:
+        if change not in (queries.write_journal, queries.claim_contact):
+            return await write(change, row)
+        seen[0] += 1
+        if seen[0] == at and not committed:
+            raise _Killed
+        result = await write(change, row)
+        if seen[0] == at:
+            raise _Killed
+        return result
+
+    with patch.context() as patched:
+        patched.setattr(w.db, "write", counted)
+        yield seen
+
+
+@pytest.mark.parametrize("crm", CRMS)
+@pytest.mark.parametrize("committed", [False, True])
+async def test_killed_at_each_boundary(
+    tmp_path: Path, crm: str, committed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = await clean(tmp_path, crm, one_call)
+    for at in range(1, 2 * _MOST_REQUESTS):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        clock = ManualClock()
+        account = standin_of(crm).Account(clock=clock.now)
+        async with (
+            world(folder, crm, account=account, clock=clock) as w,
+            killed(w, at, committed=committed, patch=monkeypatch) as seen,
+        ):
+            await one_call(w)
+            for _ in range(500):
+                (row,) = await w.rows("select state from delivery")
+                if seen[0] >= at or row["state"] == "done":
+                    break
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+        async with world(folder, crm, account=account, clock=clock) as w:
+            rows = await done(w)
+            nothing_doubled(account.counts(), wanted, rows)
+        if seen[0] < at:
+            return
+    raise AssertionError("the attempt never came to its end")
+
+
+@pytest.mark.parametrize("crm", CRMS)
+async def test_redialling_strangers_are_one_contact_each_although_search_lags(tmp_path: Path, crm: str) -> None:
+    callers = [f"0987654{number:04d}" for number in range(20)]
+
+    async def redial(w: World) -> None:
+        w.account.search_lag_s = 60
+        await asyncio.gather(*(w.missed(f"{caller}-{n}", caller) for n in range(3) for caller in callers))
+
+    async with world(tmp_path, crm) as w:
+        await redial(w)
+        rows = await done(w)
+        assert {row["state"] for row in rows} == {"done"}, rows
+        people = next(count for kind, count in w.account.counts().items() if kind in ("contacts", "users"))
+        assert people == len(callers)
+        (records,) = await w.rows(
+            "select count(*) n from step where slot in ('ticket', 'log', 'conversation') and ref_id is not null"
+        )
+        assert records["n"] >= 3 * len(callers)
+
+
+@pytest.mark.parametrize("crm", CRMS)
+async def test_a_late_recording_reaches_the_crm(tmp_path: Path, crm: str) -> None:
+    async with world(tmp_path, crm) as w:
+        when = {"StartTime": "2026-11-21 10:00:00"}
+        await w.answered("sid1", RecordingUrl="", CurrentTime="2026-11-21 10:01:00", **when)
+        await done(w)
+        assert RECORDING not in str(w.account.dump())
+        before = w.account.counts()
+        w.clock.advance(300)
+        await w.answered("sid1", CurrentTime="2026-11-21 10:05:00", **when)
+        await done(w)
+        assert RECORDING in str(w.account.dump())
+        after = w.account.counts()
+        added = {kind: after[kind] - before[kind] for kind in after if after[kind] != before[kind]}
+        assert set(added) <= {"notes", "messages", "comments"}, added
+
+
+@pytest.mark.parametrize("crm", CRMS)
+async def test_what_a_caller_controls_breaks_nothing(tmp_path: Path, crm: str) -> None:
+    hostile = "<script>alert(1)</script>'\"&{{7*7}} \u0939\u093f\u0928\u094d\u0926\u0940"
+    async with world(tmp_path, crm) as w:
+        facts = {"CallFrom": CALLER, "From": CALLER, "Direction": "incoming", "CustomField": hostile}
+        await w.event("sid1", "ivr", **facts, digits='"1"', ivr_tag_1=hostile, CurrentTime="2026-11-21 10:00:00")
+        await w.event("sid1", "end", **facts, CurrentTime="2026-11-21 10:00:02")
+        rows = await w.after(130)
+        rows = await done(w)
+        assert [row["state"] for row in rows] == ["done"], rows
+        assert "7*7" in str(w.account.dump()), "the label was not written as the caller's flow spells it"
+
+
+@pytest.mark.parametrize("crm", CRMS)
+async def test_requests_per_call(tmp_path: Path, crm: str) -> None:
+    """A known caller costs two requests, or one more; what a new one adds is a search and a create, or one more."""
+    async with world(tmp_path, crm) as w:
+        await one_call(w)
+        await done(w)
+        new = sum(w.account.requests.values())
+        await w.answered("sid2", StartTime="2026-11-21 11:00:00", CurrentTime="2026-11-21 11:01:00")
+        await done(w)
+        known = sum(w.account.requests.values()) - new
+        records = [r["slot"] for r in await w.rows("select slot from step where slot != 'contact'")]
+        per_call = len(records) / 2
+        assert known <= per_call + 2, (known, records)
+        assert new <= per_call + 5, (new, records)
