@@ -184,9 +184,17 @@ class Adapter(ABC, Generic[S]):
         """What an answer's headers tell about the account's quota, per bucket; header names compare case-blind."""
         return {}
 
+    def verdict(self, status: int, body: Any) -> int:
+        """The status that an answer amounts to: some CRMs say 200 and refuse inside the body."""
+        return status
+
     def error_code(self, body: Any) -> str | None:
         """The code inside an error body that `errors` is keyed by; `body` is decoded JSON, or text."""
         return body.get("code") if isinstance(body, dict) and isinstance(body.get("code"), str) else None
+
+    def wait_s(self, body: Any) -> float | None:
+        """Seconds that a refusal's body asks to wait, where no `Retry-After` tells; None where it does not say."""
+        return None
 
     def error_words(self, body: Any) -> Mapping[str, str]:
         """An error body's own words: entry part (`agent`, `fields.cf_x`, `contact`, ...) or `""` -> message."""

@@ -47,6 +47,8 @@ _MAX_ANSWER = 8 * 1024 * 1024
 _RETRY_UNTOLD_S = 60.0
 #: A read that failed is repeated only while this little time has gone: somebody may be waiting, and a claim ends.
 _REPEAT_READS_FOR_S = 10.0
+#: How long `CrmHttp.known` remembers.
+_KNOWN_S = 3600.0
 
 
 class Budget(Protocol):
@@ -96,6 +98,8 @@ class CrmHttp:
         self._budget = budget
         self._tokens = tokens or MemoryTokens(client)
         self._adapter: Adapter[Any] | None = None
+        #: Path and query -> when it is asked again (monotonic), and the answer.
+        self._known: dict[str, tuple[float, Answer]] = {}
 
     def bind(self, adapter: Adapter[Any]) -> None:
         """Names the adapter whose root, headers and error tables apply."""
@@ -151,6 +155,15 @@ class CrmHttp:
         """The decoded body of a write; `how` as in `write`."""
         return (await self.write("PATCH", path, body, bucket=bucket, **how)).body
 
+    async def known(self, path: str, query: Mapping[str, str] | None = None, *, accept: Container[int] = ()) -> Answer:
+        """A read of what an account seldom changes, such as the names of its fields; remembered for an hour."""
+        place = path + "?" + urlencode(query or {})
+        kept = self._known.get(place)
+        if kept is None or time.monotonic() >= kept[0]:
+            answer = await self.read(path, query, accept=accept)
+            kept = self._known[place] = (time.monotonic() + _KNOWN_S, answer)
+        return kept[1]
+
     async def write(
         self,
         method: str,
@@ -182,6 +195,12 @@ class CrmHttp:
     ) -> Any:
         """The decoded body of a read that the API wants as POST (a search): it changes nothing, so is never unsure."""
         return (await self._send(method, path, query=query, body=body, bucket=bucket, writes=False)).body
+
+    def refusal(self, answer: Answer, *, bucket: str = "all") -> CrmError | ConfigError:
+        """The error that a write's answer is after all, whose status `accept` let pass."""
+        if self._adapter is None:
+            raise RuntimeError("CrmHttp.bind was not called")
+        return self._error(self._adapter, answer.status, answer.headers, answer.body, writes=True, bucket=bucket)
 
     async def _send(self, method: str, path: str, **how: Any) -> Answer:
         adapter = self._adapter
@@ -253,6 +272,7 @@ class CrmHttp:
         if isinstance(decoded, str) and status < 300 and "html" in answered.get("Content-Type", ""):
             # somebody's page on the way (maintenance, a proxy) instead of the API: no verdict, whatever the status says
             raise _lost(aiohttp.ClientPayloadError(), unsure=writes)
+        status = adapter.verdict(status, decoded)
         if 200 <= status < 300 or status in accept:
             return Answer(status, answered, decoded)
         raise self._error(adapter, status, answered, decoded, writes=writes, bucket=bucket)
@@ -276,6 +296,7 @@ class CrmHttp:
         logged = f"{adapter.name} answered {status} {code or ''}".rstrip()
         if issubclass(kind, CrmUnavailable):
             wait_s = retry_after(headers)
+            wait_s = adapter.wait_s(body) if wait_s is None else wait_s
             if issubclass(kind, RateLimited):
                 wait_s = _RETRY_UNTOLD_S if wait_s is None else wait_s
                 self._budget.blocked(bucket, wait_s)

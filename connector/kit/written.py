@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from connector.adapter import Adapter, Chat, Checked, Desk, Entry, Ref
 from connector.errors import Rejected
-from connector.kit.applies import for_family
+from connector.kit.applies import for_family, where
 from connector.kit.bench import CALL_SID, CHANGED, OTHER_NUMBER, WORDS, Bench, Connected, Write, caller, writes_of
 from connector.kit.wire import Exchange
 
@@ -95,6 +95,7 @@ class WrittenChecks:
         made = await crm.make(write, crm.key(write.kind))
         await _found(crm, write, crm.key(write.kind), made, "it was written")
 
+    @where(lambda suite: any(write.changes(suite.adapter) for write in writes_of(suite.adapter)))
     async def test_update_keeps_the_key(self, bench: Bench, changeable: Write) -> None:
         crm = await bench.connect()
         made = await crm.make(changeable, crm.key(changeable.kind))

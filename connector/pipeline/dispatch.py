@@ -82,17 +82,16 @@ class Dispatcher:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Works; on leaving, what runs is finished first (for at most 20 s)."""
-        loops = [
-            asyncio.create_task(self._look_loop(), name="dispatch-look"),
-            asyncio.create_task(self._claim_loop(), name="dispatch-claim"),
-        ]
+        look = asyncio.create_task(self._look_loop(), name="dispatch-look")
+        claims = asyncio.create_task(self._claim_loop(), name="dispatch-claim")
         try:
             yield
         finally:
             self._stopping = True
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            self._wake.set()
+            look.cancel()
+            # Not cancelled: what a claim that is being committed gets would belong to nobody until its lease ends.
+            await asyncio.gather(look, claims, return_exceptions=True)
             if self._tasks:
                 _done, late = await asyncio.wait(self._tasks, timeout=20)
                 for task in late:
@@ -118,10 +117,12 @@ class Dispatcher:
     async def _claim_loop(self) -> None:
         while True:
             await self._wake.wait()
+            if self._stopping:
+                return
             self._wake.clear()
             try:
                 more = True
-                while more:
+                while more and not self._stopping:
                     more = await self._claim()
                     await asyncio.sleep(_GATHER_S if more else 0)
             except StoreBusy as error:

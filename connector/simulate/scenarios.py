@@ -311,7 +311,7 @@ _ALL: Final = (
     Scenario(
         "ivr", "IVR, then an agent", _ivr_then_agent, "ivr", "answered", if_asked="answered", heard=True, keyed=True
     ),
-    Scenario("gather", "Gather", _gather, "ivr", "ivr", keyed=True),
+    Scenario("gather", "Gather", _gather, "ivr", "ivr", keyed=True, quiet_s=120),
     Scenario("voicemail", "Voicemail", _voicemail, "voicemail", "voicemail", heard=True),
     Scenario("gone", "Caller gone in the IVR", _gone_in_ivr, "ivr", "ivr", keyed=True, quiet_s=120),
     Scenario("several", "Several agents in turn", _several_agents, None, "answered", if_asked="answered", heard=True),

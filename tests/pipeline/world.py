@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp.test_utils import TestServer
-from cryptography.fernet import Fernet
 from sqlalchemy import text
 
+from connector import crm_http
 from connector.apply import apply
+from connector.check import make_adapter
 from connector.config import Config
 from connector.directories import Directories
 from connector.kit.faults import Faults
@@ -203,9 +204,16 @@ async def world(
         pipeline = Pipeline(db, box, directories, home_url=lambda: "http://127.0.0.1:1", clock=clock)
         made = World(db, box, directories, pipeline, account, faults, clock, base_url)
         await made.apply(tenant_file(base_url, adapter, **changes))
+        if "agents" not in changes and adapter != "freshdesk":
+            await made.apply(tenant_file(base_url, adapter, agents=await _own_agents(made, config), **changes))
         async with directories.running(), pipeline.running(deliver=deliver):
             yield made
 
 
-def fernet_key() -> str:
-    return Fernet.generate_key().decode()
+async def _own_agents(made: World, config: Config) -> list[dict[str, str]]:
+    """The CRM's first user as the agent whom calls ring, as somebody would have mapped him."""
+    async with crm_http.session(frozenset({"127.0.0.1"})) as client:
+        first, *_ = await make_adapter(client, made.tenant.connections[0], made.box, config).list_agents()
+    made.account.requests.clear()
+    made.account.answers.clear()
+    return [{"crm_id": first.id, "name": first.name, "phone": "+919711581199"}]

@@ -1,0 +1,114 @@
+"""What a record may consist of: field -> check, as the project's Freshsales reference has it (sections 4 to 7).
+
+The real API passes over members that it does not know; here they are refused, since what it ignores is a mistake too.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+#: Says what is wrong with a value, None where nothing is.
+Check = Callable[[Any], str | None]
+_PHONE = re.compile(r"\+?[0-9 ().-]{4,20}")
+
+
+def text(value: Any) -> str | None:
+    """A text with something in it: an empty e-mail address, for one, is refused."""
+    return None if type(value) is str and value.strip() else "can't be blank"
+
+
+def integer(value: Any) -> str | None:
+    """An id."""
+    return None if type(value) is int and value > 0 else "is not a number"
+
+
+def boolean(value: Any) -> str | None:
+    """The real API stores a text such as `incoming` as false."""
+    return None if type(value) is bool else "is not a boolean"
+
+
+def phone(value: Any) -> str | None:
+    """A number as people write it."""
+    return None if type(value) is str and _PHONE.fullmatch(value) else "is invalid"
+
+
+def moment(value: Any) -> str | None:
+    """ISO 8601 with an offset."""
+    if type(value) is not str or "T" not in value:
+        return "is not a valid date"
+    try:
+        return None if datetime.fromisoformat(value).tzinfo else "has no offset"
+    except ValueError:
+        return "is not a valid date"
+
+
+def one_of(*values: str) -> Check:
+    """One of these words."""
+    return lambda value: None if value in values else "is not included in the list"
+
+
+def record(value: Any) -> str | None:
+    """An object; what is in it is checked elsewhere."""
+    return None if type(value) is dict else "is invalid"
+
+
+_CONTACT_TEXTS = (
+    *("first_name", "last_name", "external_id", "email", "job_title", "address", "city", "state", "zipcode"),
+    *("country", "time_zone", "medium", "keyword", "facebook", "twitter", "linkedin"),
+)
+_CONTACT_IDS = ("owner_id", "lead_source_id", "lifecycle_stage_id", "contact_status_id", "territory_id", "campaign_id")
+
+CONTACT: Mapping[str, Check] = {
+    **dict.fromkeys(_CONTACT_TEXTS, text),
+    **dict.fromkeys(_CONTACT_IDS, integer),
+    **dict.fromkeys(("mobile_number", "work_number"), phone),
+    "custom_field": record,
+}
+
+
+def shapes(*, classic: bool) -> Mapping[str, Mapping[str, Check]]:
+    """Root of a body -> its fields. Targets are written in small letters in call logs, and in Pascal case elsewhere."""
+    kinds = ("Contact", "SalesAccount", "Deal", *(("Lead",) if classic else ()))
+    target = {"targetable_type": one_of(*kinds), "targetable_id": integer}
+    return {
+        "contact": CONTACT,
+        "phone_call": {
+            "call_direction": boolean,
+            "targetable_type": one_of("contact", "sales_account", "deal", *(("lead",) if classic else ())),
+            "targetable": record,
+            "note": record,
+            "number": text,
+            "source": text,
+            "user_id": integer,
+        },
+        "note": {"description": text, **target},
+        "sales_activity": {
+            **target,
+            **dict.fromkeys(("title", "notes"), text),
+            **dict.fromkeys(("owner_id", "sales_activity_type_id", "sales_activity_outcome_id"), integer),
+            **dict.fromkeys(("start_date", "end_date"), moment),
+            "custom_field": record,
+        },
+        "task": {**target, "title": text, "description": text, "due_date": moment, "owner_id": integer},
+    }
+
+
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "contact": ("last_name",),
+    "phone_call": ("call_direction", "targetable_type", "targetable"),
+    "note": ("description", "targetable_type", "targetable_id"),
+    "sales_activity": ("title", "targetable_type", "targetable_id", "owner_id", "sales_activity_type_id"),
+    "task": ("title", "due_date", "targetable_type", "targetable_id"),
+}
+
+
+def problems(values: Mapping[str, Any], shape: Mapping[str, Check], required: tuple[str, ...] = ()) -> list[str]:
+    """All that is wrong with a record, in words."""
+    found = []
+    for name, value in values.items():
+        check = shape.get(name)
+        wrong = "is not permitted" if check is None else check(value)
+        if wrong:
+            found.append(f"{name} {wrong}")
+    return found + [f"{name} can't be blank" for name in required if name not in values]

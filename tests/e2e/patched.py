@@ -1,0 +1,100 @@
+"""`python -m tests.e2e.patched serve`: the connector with one thing changed, to stand where no signal can be timed.
+
+`CONNECTOR_E2E_PATCH` is a JSON object:
+
+| key | does |
+| --- | --- |
+| `timeout_s` | how long Freshdesk's answers are waited for: 20 s each is long for a test of many time-outs |
+| `lease_s`, `settle_s` | a claim's length, and how long the CRM works on: a freeze must outlast both |
+| `at`, `do` | stops (SIGSTOP) or kills (SIGKILL) the process itself at the n-th boundary: a signal from outside lands |
+| | somewhere, not between a commit and the bytes that follow it |
+| `boundaries` | a file to which the boundaries are written as they are passed: the test knows that it tried all |
+| `full` | a file: while it is there, the store may not grow by a page; for those who may not mount a small disk |
+
+A boundary lies between two steps that can be lost separately: after each commit of the journal, before anything else
+happens in the process, and after each write to the CRM was answered.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import connector.pipeline.journal as journal_module
+
+_PATCH: dict[str, Any] = json.loads(os.environ.pop("CONNECTOR_E2E_PATCH"))
+if "lease_s" in _PATCH:
+    # Before the others are imported: they take the constant by name.
+    assert "connector.pipeline.dispatch" not in sys.modules
+    assert "connector.pipeline.contacts" not in sys.modules
+    journal_module.LEASE_S = _PATCH["lease_s"]
+
+from sqlalchemy import Connection  # noqa: E402
+
+from adapters.freshdesk import Freshdesk  # noqa: E402
+from connector import cli  # noqa: E402
+from connector.crm_http import CrmHttp  # noqa: E402
+from connector.pipeline.journal import Journal  # noqa: E402
+from connector.store.database import Database  # noqa: E402
+
+_passed = 0
+
+
+def _boundary(name: str) -> None:
+    global _passed
+    _passed += 1
+    if "boundaries" in _PATCH:
+        with Path(_PATCH["boundaries"]).open("a") as file:
+            file.write(f"{name}\n")
+    if _passed == _PATCH.get("at"):
+        os.kill(os.getpid(), signal.Signals[_PATCH["do"]])
+
+
+def _patch_boundaries() -> None:
+    write, send = Journal._write, CrmHttp.write
+
+    async def journal_write(self: Journal, **what: Any) -> bool:
+        result = await write(self, **what)
+        # A commit that opens a write, and the journal's words for it; `done` rows travel with the next commit.
+        started = [row.slot for row in self.steps.values() if row.state == "started"]
+        if what.get("finish") is not None:
+            name = "finished"
+        elif what.get("contact") is not None:
+            name = f"contact {what['contact'].state}"
+        else:
+            name = f"started {', '.join(started)}"
+        _boundary(name)
+        return result
+
+    async def crm_write(self: CrmHttp, method: str, path: str, *args: Any, **how: Any) -> Any:
+        answer = await send(self, method, path, *args, **how)
+        _boundary(f"{method} {path.rpartition('/')[2]}")
+        return answer
+
+    Journal._write = journal_write  # type: ignore[method-assign]
+    CrmHttp.write = crm_write  # type: ignore[method-assign]
+
+
+def _patch_room() -> None:
+    writer = Database._writer
+
+    def limited(self: Database) -> Connection:
+        connection = writer(self)
+        raw: Any = connection.connection.dbapi_connection
+        pages = 1 if Path(_PATCH["full"]).exists() else 1 << 30  # never fewer than there are
+        raw.execute(f"PRAGMA max_page_count={pages}").fetchall()
+        return connection
+
+    Database._writer = limited  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    Freshdesk.timeout_s = _PATCH.get("timeout_s", Freshdesk.timeout_s)
+    Freshdesk.settle_s = _PATCH.get("settle_s", Freshdesk.settle_s)
+    if "at" in _PATCH or "boundaries" in _PATCH:
+        _patch_boundaries()
+    if "full" in _PATCH:
+        _patch_room()
+    cli.main()

@@ -1,0 +1,134 @@
+"""The console script as its own process: help, wrong use, and commands on a store."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+COMMANDS = (
+    *("serve", "demo", "apply", "check", "hook", "simulate", "calls", "deliveries", "replay", "adapters"),
+    *("new-adapter", "migrate", "user", "user add", "backup", "rekey"),
+)
+
+FILE = """
+tenants:
+  - sid: exotel535
+    api_key: demo_key
+    api_token: "${EXOTEL_TOKEN}"
+    connections: [{name: desk, adapter: local}]
+"""
+
+
+def connector(
+    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
+    return subprocess.run(
+        [sys.executable, "-m", "connector", *arguments],
+        cwd=cwd,
+        env={**environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(command: str) -> None:
+    done = connector(*command.split(), "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: connector")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "Missing command"),
+        ("nope", "No such command 'nope'"),
+        ("serve --port abc", "'abc' is not a valid integer"),
+        ("serve --database-url mysql://x/y", "CONNECTOR_DATABASE_URL: 'mysql' is not supported"),
+        ("serve --database-url sqlite:////no/such/folder/x.db", "CONNECTOR_DATABASE_URL: the folder"),
+        ("apply", "Missing argument 'FILE'"),
+        ("apply nofile.yaml", "nofile.yaml cannot be read: No such file or directory"),
+        ("check t1", "there is no store"),
+        ("hook t1", "there is no store"),
+        ("simulate", "Missing argument 'URL'"),
+        ("simulate http://h/h/token --mix nope", "--mix takes NAME=WEIGHT"),
+        ("simulate http://key:tok@h/elsewhere", "the URL is no hook"),
+        ("simulate http://h/h/token --calls 0", "0 is not in the range"),
+        ("calls --since yesterday", "--since takes a time"),
+        ("deliveries --state lost", "'lost' is not one of"),
+        ("replay", "say either --call-sid, or --from and --to"),
+        ("replay --call-sid x --from 1h", "say either --call-sid, or --from and --to"),
+        ("user add", "Missing argument 'NAME'"),
+        ("user add bob", "say either --tenant SID or --operator"),
+        ("user add bob --operator --tenant t", "say either --tenant SID or --operator"),
+        ("backup copy.db", "there is no store"),
+        ("rekey", "there is no store"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(arguments: str, words: str, tmp_path: Path) -> None:
+    done = connector(*arguments.split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("connector: ")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_setting_that_cannot_be_is_named() -> None:
+    done = connector("calls", env={"CONNECTOR_LOG_FORMAT": "xml"})
+    assert (done.returncode, done.stderr) == (2, "connector: CONNECTOR_LOG_FORMAT: 'xml' is neither text nor json\n")
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "connector.db").write_text("hello\n" * 1000)
+    for command in ("calls", "serve"):
+        done = connector(command, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "connector.db cannot be used as a store" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_from_a_file_to_hooks_users_and_backups(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(FILE)
+    env = {"EXOTEL_TOKEN": "exotel-token", "CONNECTOR_PUBLIC_URL": "https://calls.example.com"}
+
+    unset = connector("apply", "t.yaml", cwd=tmp_path)
+    assert (unset.returncode, unset.stderr) == (
+        2,
+        "connector: tenants[0].api_token: the environment variable EXOTEL_TOKEN is not set\n",
+    )
+    assert connector("apply", "t.yaml", cwd=tmp_path, env=env).stdout.splitlines() == [
+        "exotel535: added",
+        "exotel535/desk: added (local, local/desk)",
+    ]
+    assert connector("apply", "t.yaml", cwd=tmp_path, env=env).stdout == "Nothing changed.\n"
+
+    before = connector("hook", "exotel535", cwd=tmp_path, env=env).stdout
+    after = connector("hook", "exotel535", "--rotate", cwd=tmp_path, env=env).stdout
+    urls = [re.search(r"https://calls\.example\.com/h/\S+/pop", text) for text in (before, after)]
+    assert urls[0]
+    assert urls[1]
+    assert urls[0][0] != urls[1][0]
+
+    token = connector("user", "add", "Anita", "--token", "--tenant", "exotel535", cwd=tmp_path)
+    assert re.fullmatch(r"ctk_[\w-]{43}\n", token.stdout)
+    assert connector("calls", cwd=tmp_path).stdout == "No calls.\n"
+    assert connector("deliveries", "--state", "dead", cwd=tmp_path).stdout == "No deliveries.\n"
+    assert connector("replay", "--from", "1d", "--dry-run", cwd=tmp_path).returncode == 0
+    assert "local" in connector("adapters", cwd=tmp_path).stdout
+
+    assert connector("backup", "copy.db", cwd=tmp_path).stdout == "copy.db\ncopy.db.key\n"
+    again = connector("backup", "copy.db", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (2, "connector: copy.db is in the way; a backup never overwrites\n")
+    assert connector("rekey", cwd=tmp_path).stdout == "Sealed 2 values with the newest key.\n"
+    restored = {**env, "CONNECTOR_DATABASE_URL": "sqlite:///copy.db"}
+    assert connector("apply", "t.yaml", cwd=tmp_path, env=restored).stdout == "Nothing changed.\n"
+    assert "pop" in connector("hook", "exotel535", cwd=tmp_path, env=env).stdout
