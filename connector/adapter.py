@@ -145,6 +145,9 @@ class Adapter(ABC, Generic[S]):
     #: (status, the body's code) -> error; looked at before the general table of `CrmHttp`. Code None fits every body.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {}
 
+    #: Whether only the login tells accounts apart: a new one is then taken to lead to the same account.
+    account_by_login: ClassVar[bool] = False
+
     #: How an access token is written into the header `Authorization`, for adapters with a `grant`.
     authorization: ClassVar[str] = "Bearer {token}"
 

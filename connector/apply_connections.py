@@ -113,7 +113,9 @@ class Connections:
         except ConfigError as error:
             self._run.wrong(path, error.message)
             return None
-        if row and row["account"] != account:
+        if row and adapter.account_by_login:
+            account = row["account"]
+        elif row and row["account"] != account:
             words = f"belongs to {row['account']}, this would be {account}: make a new connection"
             self._run.wrong(path, words)
             return None

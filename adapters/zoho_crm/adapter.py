@@ -72,6 +72,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
         "log_subject": {"missed": f"Missed call from {_NAME} ({{{{ number }}}})"}
     }
     authorization = "Zoho-oauthtoken {token}"
+    account_by_login = True
     #: Half of the smallest paid edition's day; from there on the header tells how to go on (`quota`).
     limits: ClassVar = {"all": (25_000, 3600.0)}
     #: Standard's; Free has half of it (reference §9).

@@ -83,12 +83,12 @@ def _when(kind: str, at: float) -> tuple[int, float, float]:
     return (1 if kind in _URGENT else 2), at, at
 
 
-def _dedup(received: Received) -> bytes:
+def _dedup(received: Received) -> str:
     digest = hashlib.blake2b(digest_size=20)
     digest.update(f"{received.tenant_id}\0{received.source}\0{received.connection_id}\0{received.kind}".encode())
     for name, value in sorted(received.params):
         digest.update(f"\0{len(name)}:{name}={value}".encode("utf-8", "surrogatepass"))
-    return digest.digest()
+    return digest.hexdigest()
 
 
 def _without_secrets_of_callers(received: Received, tenant: Tenant) -> Received:

@@ -44,6 +44,7 @@ class Accounts:
         self._adapters: dict[tuple[str, int], tuple[Connection, Adapter[Any]]] = {}
         self.gates: dict[str, Gate] = {}
         self._stored: dict[str, GateState] = {}
+        self._paused: frozenset[str] = frozenset()
 
     async def load(self) -> None:
         """Reads what was paused, or open, when the process ended."""
@@ -51,6 +52,7 @@ class Accounts:
             self._stored[row["account"]] = GateState(
                 bool(row["paused"]), row["reason"], row["probe_at"], row["open_until"], row["failures"]
             )
+        self._count_paused()
 
     def adapter(self, connection: Connection) -> Adapter[Any]:
         """The connection's adapter, made anew when its settings changed. Raises `ConfigError`."""
@@ -89,10 +91,11 @@ class Accounts:
 
     def paused(self) -> frozenset[str]:
         """Accounts whose work waits for a person."""
-        return frozenset(
-            {account for account, gate in self.gates.items() if gate.state.paused}
-            | {account for account, state in self._stored.items() if state.paused and account not in self.gates}
-        )
+        return self._paused
+
+    def _count_paused(self) -> None:
+        known = {account: gate.state for account, gate in self.gates.items()}
+        self._paused = frozenset(account for account, state in {**self._stored, **known}.items() if state.paused)
 
     def room(self, connection_id: str) -> int:
         """How many more deliveries of the connection may start now."""
@@ -165,6 +168,7 @@ class Accounts:
 
     async def store(self, gate: Gate) -> None:
         """Writes a gate's state."""
+        self._count_paused()
         state = gate.state
         row: Mapping[str, Any] = {
             "account": gate.account,

@@ -198,7 +198,8 @@ class Attempt:
             return False
         was = ref_of(self._journal.steps[step.needs[0]])
         open_one = await self._records.find_open("conversation", contact, entry.agent)
-        parent = contact if open_one is None or open_one == was else open_one
+        is_elsewhere = open_one is not None and (was is None or open_one.id != was.id)
+        parent = open_one if open_one is not None and is_elsewhere else contact
         made = await self._write(step, parent, entry)
         self._keep(step.slot, made, entry)
         now_open = made if made.kind == "conversation" else parent

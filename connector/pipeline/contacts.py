@@ -133,7 +133,8 @@ class Contacts:
     ) -> Ref:
         key = contact_key(connection, caller)
         lead = connection.options.unknown_caller == "create_lead" and isinstance(adapter, Leads)
-        settle_at = self._clock.now() + LEASE_S + adapter.settle_s
+        settle_s = adapter.settle_s + (adapter.findable_after_s if adapter.lookup.get("contact") == "search" else 0.0)
+        settle_at = self._clock.now() + LEASE_S + settle_s
         started = replace(row, state="started", kind="lead" if lead else "contact", settle_at=settle_at)
         await journal.renew(started)
         try:
@@ -145,7 +146,7 @@ class Contacts:
             await self._give_back(journal, row)
             raise
         except Exception as error:
-            unsure = replace(started, settle_at=self._clock.now() + adapter.settle_s)
+            unsure = replace(started, settle_at=self._clock.now() + settle_s)
             found = await self._look(adapter, key, unsure) if isinstance(error, OutcomeUnknown) else None
             if found is not None:
                 return found

@@ -19,12 +19,11 @@ from sqlalchemy.exc import OperationalError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from connector.errors import ConfigError, StoreBusy
+from connector.store.writer import Asked, Told, Writer
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Rows of one transaction: enough to share a commit, few enough that none waits long for the others.
-_BATCH = 256
 _CHECKPOINT_EVERY_S = 1.0
 
 
@@ -46,38 +45,28 @@ class Database:
         self._engine = create_engine(parsed, pool_size=8, connect_args={"timeout": 1.0, "check_same_thread": False})
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "begin", _on_begin)
-        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._reader_threads = ThreadPoolExecutor(3, thread_name_prefix="store-reader")
         self._writer_connection: Connection | None = None
-        self._queue: list[_Asked] = []
-        self._wake = asyncio.Event()
-        self._closing = False
+        self._writer = Writer(self._commit)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Database"]:
         """The writer's life: on leaving, what was asked for is committed first."""
-        async with asyncio.TaskGroup() as tasks:
-            writer = tasks.create_task(self._write_loop(), name="store-writer")
-            checkpoints = tasks.create_task(self._checkpoint_loop(), name="store-checkpoints")
-            try:
-                yield self
-            finally:
-                checkpoints.cancel()
-                self._closing = True
-                self._wake.set()
-                await writer
-        await self.close()
-
-    async def close(self) -> None:
-        """Gives connections and threads back."""
-        if self._writer_connection is not None:
-            await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._writer_connection.close)
-            self._writer_connection = None
-        self.dispose()
+        self._writer.start()
+        checkpoints = asyncio.create_task(self._checkpoint_loop(), name="store-checkpoints")
+        try:
+            yield self
+        finally:
+            checkpoints.cancel()
+            await asyncio.gather(checkpoints, return_exceptions=True)
+            await self._writer.stop()
+            if self._writer_connection is not None:
+                self._writer_connection.close()
+                self._writer_connection = None
+            self.dispose()
 
     def dispose(self) -> None:
         """Gives threads and pooled connections back; all that a command's database needs."""
-        self._writer_thread.shutdown(wait=True)
         self._reader_threads.shutdown(wait=True)
         self._engine.dispose()
 
@@ -90,10 +79,7 @@ class Database:
 
         A caller that is cancelled while its row still waits withdraws it.
         """
-        asked = _Asked(change, row, asyncio.get_running_loop().create_future())
-        self._queue.append(asked)
-        self._wake.set()
-        result: R = await asked.done
+        result: R = await self._writer.ask(change, row)
         return result
 
     async def write_patiently(
@@ -129,28 +115,7 @@ class Database:
         except OperationalError as error:
             raise busy(error) from error
 
-    async def _write_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._wake.wait()
-            while self._queue:
-                batch = [asked for asked in self._queue[:_BATCH] if not asked.done.cancelled()]
-                del self._queue[:_BATCH]
-                if not batch:
-                    continue
-                results = await loop.run_in_executor(self._writer_thread, self._commit, batch)
-                for asked, (result, error) in zip(batch, results, strict=True):
-                    if asked.done.cancelled():
-                        continue
-                    if error is None:
-                        asked.done.set_result(result)
-                    else:
-                        asked.done.set_exception(error)
-            if self._closing:
-                return
-            self._wake.clear()
-
-    def _commit(self, batch: "list[_Asked]") -> "list[_Outcome]":
+    def _commit(self, batch: list[Asked]) -> list[Told]:
         try:
             return [(result, None) for result in self._together(batch)]
         except Exception as error:
@@ -158,12 +123,12 @@ class Database:
                 return [(None, busy(error) if isinstance(error, OperationalError) else error)]
         return [self._commit([asked])[0] for asked in batch]
 
-    def _together(self, batch: "list[_Asked]") -> list[Any]:
+    def _together(self, batch: list[Asked]) -> list[Any]:
         groups: dict[Callable[..., Any], list[int]] = {}
         for place, asked in enumerate(batch):
             groups.setdefault(asked.change, []).append(place)
         results: list[Any] = [None] * len(batch)
-        connection = self._writer()
+        connection = self._writing()
         with connection.begin():
             for change, places in groups.items():
                 found = change(connection, [batch[place].row for place in places])
@@ -171,7 +136,7 @@ class Database:
                     results[place] = result
         return results
 
-    def _writer(self) -> Connection:
+    def _writing(self) -> Connection:
         if self._writer_connection is None:
             self._writer_connection = self._engine.connect().execution_options(writes=True)
             raw = self._writer_connection.connection.dbapi_connection
@@ -193,18 +158,6 @@ class Database:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
         except OperationalError as error:
             raise busy(error) from error
-
-
-class _Asked:
-    __slots__ = ("change", "done", "row")
-
-    def __init__(self, change: Callable[..., Any], row: Any, done: "asyncio.Future[Any]") -> None:
-        self.change = change
-        self.row = row
-        self.done = done
-
-
-_Outcome = tuple[Any, BaseException | None]
 
 
 #: What passes by itself, or once somebody made room; anything else is a fault of ours.

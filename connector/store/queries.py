@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from connector.errors import LeaseLost
+from connector.store.rows import as_rows, rows_of
 
 # --- accept ---
 
@@ -28,7 +29,7 @@ class NewEvent:
     kind: str
     source: str
     connection_id: str | None
-    dedup: bytes
+    dedup: str
     method: str
     query: str
     content_type: str | None
@@ -38,28 +39,31 @@ class NewEvent:
 
 
 _NEW_CALL = text(
-    "insert into call (tenant_id, call_sid, created_at) values (:tenant_id, :call_sid, :at) "
+    "insert into call (tenant_id, call_sid, created_at) "  # noqa: S608
+    f"select tenant_id, call_sid, at from {rows_of('tenant_id', 'call_sid', 'at')} where true "
     "on conflict (tenant_id, call_sid) do nothing"
 )
+_EVENT_COLUMNS = "source, connection_id, kind, dedup, method, query, content_type"
 _NEW_EVENT = text(
-    "insert into event (tenant_id, call_id, source, connection_id, kind, dedup, method, query, content_type, body,"
-    " received_at) "
-    "select :tenant_id, id, :source, :connection_id, :kind, :dedup, :method, :query, :content_type, :body, :at "
-    "from call where tenant_id = :tenant_id and call_sid = :call_sid "
-    "on conflict (dedup) do nothing"
+    f"insert into event (tenant_id, call_id, {_EVENT_COLUMNS}, body, received_at) "  # noqa: S608
+    "select r.tenant_id, call.id, r.source, r.connection_id, r.kind, r.dedup, r.method, r.query, r.content_type,"
+    " cast(null as blob), r.at "
+    f"from {rows_of('tenant_id', 'call_sid', *_EVENT_COLUMNS.split(', '), 'at')} r "
+    "join call on call.tenant_id = r.tenant_id and call.call_sid = r.call_sid where true "
+    "on conflict (call_id, dedup) do nothing returning dedup, call_id"
 )
-_LAST_EVENT = text("select coalesce(max(id), 0) from event")
-_STORED = text("select dedup, call_id from event where id > :last")
+_BODY = text("update event set body = :body where call_id = :call_id and dedup = :dedup")
 # A delivery that nothing has failed yet is looked at earlier if the new event says so; one that waits for its retry
 # keeps its time. What was finished or dead is opened again.
 _NEW_DELIVERY = text(
-    "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, created_at, updated_at) "
-    "values (:tenant_id, :call_id, :connection_id, 'pending', :reason, :priority, :due_at, :at, :at) "
-    "on conflict (connection_id, call_id) do update set"
+    "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, reopen_at, created_at,"  # noqa: S608
+    " updated_at) select tenant_id, call_id, connection_id, 'pending', reason, priority, due_at, reopen_at, at, at "
+    f"from {rows_of('tenant_id', 'call_id', 'connection_id', 'reason', 'priority', 'due_at', 'reopen_at', 'at')} "
+    "where true on conflict (connection_id, call_id) do update set"
     " version = delivery.version + 1,"
     " priority = case when delivery.state = 'pending' and delivery.priority < excluded.priority"
     "  then delivery.priority else excluded.priority end,"
-    " due_at = case when delivery.state <> 'pending' then :reopen_at"
+    " due_at = case when delivery.state <> 'pending' then excluded.reopen_at"
     "  when delivery.attempts > 0 or delivery.due_at < excluded.due_at then delivery.due_at"
     "  else excluded.due_at end,"
     " reason = case when delivery.state = 'pending' then delivery.reason else excluded.reason end,"
@@ -71,37 +75,19 @@ _NEW_DELIVERY = text(
 
 def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
     """Stores events and opens their deliveries. For each: whether it was new (an identical request is stored once)."""
-    connection.execute(
-        _NEW_CALL, [{"tenant_id": e.tenant_id, "call_sid": e.call_sid, "at": e.received_at} for e in events]
-    )
-    last = connection.execute(_LAST_EVENT).scalar_one()
-    connection.execute(
-        _NEW_EVENT,
-        [
-            {
-                "tenant_id": e.tenant_id,
-                "call_sid": e.call_sid,
-                "source": e.source,
-                "connection_id": e.connection_id,
-                "kind": e.kind,
-                "dedup": e.dedup,
-                "method": e.method,
-                "query": e.query,
-                "content_type": e.content_type,
-                "body": e.body,
-                "at": e.received_at,
-            }
-            for e in events
-        ],
-    )
-    stored = {bytes(row[0]): row[1] for row in connection.execute(_STORED, {"last": last})}
+    given = as_rows([_event(e) for e in events])
+    connection.execute(_NEW_CALL, given)
+    stored: dict[str, int] = {row[0]: row[1] for row in connection.execute(_NEW_EVENT, given)}
     new = []
     deliveries = []
+    bodies = []
     for e in events:
         call_id = stored.pop(e.dedup, None)  # twice in one batch: the first is the new one
         new.append(call_id is not None)
         if call_id is None:
             continue
+        if e.body is not None:
+            bodies.append({"body": e.body, "call_id": call_id, "dedup": e.dedup})
         for connection_id, priority, due_at, reopen_at, reason in e.deliveries:
             deliveries.append(
                 {
@@ -115,9 +101,26 @@ def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
                     "at": e.received_at,
                 }
             )
+    if bodies:
+        connection.execute(_BODY, bodies)
     if deliveries:
-        connection.execute(_NEW_DELIVERY, deliveries)
+        connection.execute(_NEW_DELIVERY, as_rows(deliveries))
     return new
+
+
+def _event(e: NewEvent) -> dict[str, Any]:
+    return {
+        "tenant_id": e.tenant_id,
+        "call_sid": e.call_sid,
+        "source": e.source,
+        "connection_id": e.connection_id,
+        "kind": e.kind,
+        "dedup": e.dedup,
+        "method": e.method,
+        "query": e.query,
+        "content_type": e.content_type,
+        "at": e.received_at,
+    }
 
 
 # --- claim ---
@@ -210,7 +213,7 @@ _CALL_SIDS = text("select id, call_sid, created_at from call where id in :ids").
 )
 _EVENTS = text(
     "select call_id, id, source, connection_id, kind, method, query, content_type, body, received_at "
-    "from event where call_id in :ids order by call_id, id"
+    "from event where call_id in :ids"
 ).bindparams(bindparam("ids", expanding=True))
 _STEP_COLUMNS = (
     "slot, kind, state, reason, doing, ref_id, url, written, sent, subject, started_at, settle_at, left_out, warning,"
@@ -365,31 +368,43 @@ class JournalWrite:
 _HELD = text("select id, fence, owner, version from delivery where id in :ids").bindparams(
     bindparam("ids", expanding=True)
 )
+_STEP_FIELDS = ("delivery_id", *_STEP_COLUMNS.split(", "), "updated_at")
 _WRITE_STEP = text(
-    f"insert into step (delivery_id, {_STEP_COLUMNS}, updated_at) "  # noqa: S608
-    "values (:delivery_id, :slot, :kind, :state, :reason, :doing, :ref_id, :url, :written, :sent, :subject,"
-    " :started_at, :settle_at, :left_out, :warning, :error, :version, :now) "
+    f"insert into step ({', '.join(_STEP_FIELDS)}) select {', '.join(_STEP_FIELDS)} "  # noqa: S608
+    f"from {rows_of(*_STEP_FIELDS)} where true "
     "on conflict (delivery_id, slot) do update set kind = excluded.kind, state = excluded.state,"
     " reason = excluded.reason, doing = excluded.doing, ref_id = excluded.ref_id, url = excluded.url,"
     " written = excluded.written, sent = excluded.sent, subject = excluded.subject, started_at = excluded.started_at,"
     " settle_at = excluded.settle_at, left_out = excluded.left_out, warning = excluded.warning,"
     " error = excluded.error, version = excluded.version, updated_at = excluded.updated_at"
 )
+_CONTACT_FIELDS = (
+    *("connection_id", "number", "state", "kind", "ref_id", "url", "owner", "lease_until", "settle_at", "note"),
+    "updated_at",
+)
 _WRITE_CONTACT = text(
-    "insert into contact (connection_id, number, state, kind, ref_id, url, owner, lease_until, settle_at, note,"
-    " updated_at) "
-    "values (:connection_id, :number, :state, :kind, :ref_id, :url, :owner, :lease_until, :settle_at, :note, :now) "
+    f"insert into contact ({', '.join(_CONTACT_FIELDS)}) select {', '.join(_CONTACT_FIELDS)} "  # noqa: S608
+    f"from {rows_of(*_CONTACT_FIELDS)} where true "
     "on conflict (connection_id, number) do update set state = excluded.state, kind = excluded.kind,"
     " ref_id = excluded.ref_id, url = excluded.url, owner = excluded.owner, lease_until = excluded.lease_until,"
     " settle_at = excluded.settle_at, note = excluded.note, updated_at = excluded.updated_at"
 )
-_RENEW = text("update delivery set lease_until = :lease_until where id = :id")
-_FINISH = text(
-    "update delivery set state = :state, reason = :reason, due_at = :due_at, owner = null, lease_until = null,"
-    " attempts = :attempts, retried_s = :retried_s, last_error = :last_error, warnings = :warnings,"
-    " revision = :revision, replay = :replay, priority = :priority, updated_at = :now where id = :id"
+_RENEW = text(
+    f"update delivery set lease_until = r.lease_until from {rows_of('id', 'lease_until')} r where delivery.id = r.id"  # noqa: S608
 )
-_SUMMARY = text("update call set summary = :summary, customer = :customer where id = :call_id")
+_FINISH_FIELDS = (
+    *("state", "reason", "due_at", "attempts", "retried_s", "last_error", "warnings", "revision", "replay", "priority"),
+    "updated_at",
+)
+_FINISH = text(
+    "update delivery set owner = null, lease_until = null, "  # noqa: S608
+    f"{', '.join(f'{name} = r.{name}' for name in _FINISH_FIELDS)} "
+    f"from {rows_of('id', *_FINISH_FIELDS)} r where delivery.id = r.id"
+)
+_SUMMARY = text(
+    f"update call set summary = r.summary, customer = r.customer from {rows_of('call_id', 'summary', 'customer')} r "  # noqa: S608
+    "where call.id = r.call_id"
+)
 
 
 def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[LeaseLost | bool]:
@@ -437,7 +452,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
         (_SUMMARY, summaries),
     ):
         if values:
-            connection.execute(statement, values)
+            connection.execute(statement, as_rows(values))
     return results
 
 
@@ -460,7 +475,7 @@ def _step(delivery_id: int, row: StepRow, now: float) -> dict[str, Any]:
         "warning": row.warning,
         "error": row.error,
         "version": row.version,
-        "now": now,
+        "updated_at": now,
     }
 
 
@@ -476,7 +491,7 @@ def _contact(row: ContactRow, now: float) -> dict[str, Any]:
         "lease_until": row.lease_until,
         "settle_at": row.settle_at,
         "note": row.note,
-        "now": now,
+        "updated_at": now,
     }
 
 
@@ -496,7 +511,7 @@ def _finish(work: Work, finish: Finish, now: float, *, overtaken: bool) -> dict[
         "revision": finish.revision,
         "replay": work.replay if again or finish.state == "pending" else None,
         "priority": work.priority,
-        "now": now,
+        "updated_at": now,
     }
 
 
@@ -549,7 +564,7 @@ def claim_contact(connection: Connection, wishes: Sequence[ContactClaim]) -> lis
             lease_until=wish.lease_until,
             settle_at=row.settle_at if row is not None else None,
         )
-        connection.execute(_WRITE_CONTACT, [_contact(mine, wish.now)])
+        connection.execute(_WRITE_CONTACT, as_rows([_contact(mine, wish.now)]))
         found.append(mine)
     return found
 

@@ -144,7 +144,14 @@ call = Table(
     Column("customer", String(255)),
     UniqueConstraint("tenant_id", "call_sid"),
     Index("ix_call_tenant_id_created_at", "tenant_id", "created_at"),
-    Index("ix_call_tenant_id_customer", "tenant_id", "customer", "created_at"),
+    Index(
+        "ix_call_tenant_id_customer",
+        "tenant_id",
+        "customer",
+        "created_at",
+        sqlite_where=text("customer is not null"),
+        postgresql_where=text("customer is not null"),
+    ),
 )
 
 event = Table(
@@ -159,14 +166,15 @@ event = Table(
     Column("connection_id", ForeignKey("connection.id", ondelete="CASCADE")),
     #: The word of the URL: a kind, or a dialect's word for one.
     Column("kind", String(64), nullable=False),
-    #: Hash of tenant, kind and the sorted decoded parameters: an identical request is stored once.
-    Column("dedup", LargeBinary, nullable=False, unique=True),
+    #: Hash of tenant, kind and the sorted decoded parameters: an identical request is stored once. Unique within its
+    #: call, whose CallSid is one of the parameters: an index that is written where the call's rows are.
+    Column("dedup", String(40), nullable=False),
     Column("method", String(8), nullable=False),
     Column("query", Text, nullable=False),
     Column("content_type", String(255)),
     Column("body", LargeBinary),
     Column("received_at", Double, nullable=False),
-    Index("ix_event_call_id", "call_id"),
+    UniqueConstraint("call_id", "dedup"),
 )
 
 #: A caller as a record of one connection's CRM; shared by all calls of the number.
@@ -188,6 +196,12 @@ contact = Table(
     #: Why this contact was taken among several.
     Column("note", Text),
     Column("updated_at", Double, nullable=False),
+    Index(
+        "ix_contact_owner",
+        "owner",
+        sqlite_where=text("owner is not null"),
+        postgresql_where=text("owner is not null"),
+    ),
 )
 
 delivery = Table(
@@ -206,6 +220,8 @@ delivery = Table(
     #: 1 missed and voicemail, 2 logs and tickets, 3 recordings and late looks
     Column("priority", Integer, nullable=False),
     Column("due_at", Double, nullable=False),
+    #: When the newest event wants a finished delivery to be looked at.
+    Column("reopen_at", Double),
     Column("owner", String(64)),
     Column("fence", BigInteger, nullable=False, server_default=text("0")),
     Column("lease_until", Double),

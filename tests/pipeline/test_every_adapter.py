@@ -207,9 +207,20 @@ async def test_what_a_caller_controls_breaks_nothing(tmp_path: Path, crm: str) -
         assert "7*7" in str(w.account.dump()), "the label was not written as the caller's flow spells it"
 
 
+#: Requests for an answered call with a recording: of a stranger (the first of the hour, too) and of a known caller.
+#: What the API allows at least stands beside it, and why, in each adapter's page.
+REQUESTS = {
+    "freshchat": (10, 4),
+    "freshdesk": (4, 2),
+    "freshsales": (4, 2),
+    "hubspot": (5, 1),
+    "zoho_crm": (4, 1),
+    "zoho_desk": (6, 3),
+}
+
+
 @pytest.mark.parametrize("crm", CRMS)
 async def test_requests_per_call(tmp_path: Path, crm: str) -> None:
-    """A known caller costs two requests, or one more; what a new one adds is a search and a create, or one more."""
     async with world(tmp_path, crm) as w:
         await one_call(w)
         await done(w)
@@ -217,7 +228,6 @@ async def test_requests_per_call(tmp_path: Path, crm: str) -> None:
         await w.answered("sid2", StartTime="2026-11-21 11:00:00", CurrentTime="2026-11-21 11:01:00")
         await done(w)
         known = sum(w.account.requests.values()) - new
-        records = [r["slot"] for r in await w.rows("select slot from step where slot != 'contact'")]
-        per_call = len(records) / 2
-        assert known <= per_call + 2, (known, records)
-        assert new <= per_call + 5, (new, records)
+        most_new, most_known = REQUESTS[crm]
+        assert new <= most_new, w.account.requests
+        assert known <= most_known, w.account.requests

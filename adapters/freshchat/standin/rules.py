@@ -1,0 +1,142 @@
+"""What Freshchat refuses in a body: unknown members, wrong types, values outside an enumeration, missing members.
+
+Members and enumerations: the project's Freshchat reference, sections 3.2, 4.1, 4.4 and 5; the error object: section 7.
+Where sources disagree, the stricter reading is taken.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from connector.kit.standin import Refused
+
+#: None where the value is fine, else what is wrong with it.
+Check = Callable[[Any], str | None]
+
+LONGEST_TEXT = 4000
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PHONE = re.compile(r"\+?[0-9]{3,20}")
+_STATUSES = ("new", "assigned", "resolved", "reopened", "waiting on customer", "waiting on internal team")
+
+
+def refusal(status: int, name: str, message: str) -> Refused:
+    """A refusal in the API's shape."""
+    return Refused(status, {"code": status, "status": name, "message": message})
+
+
+def invalid(message: str) -> Refused:
+    """A body or query that is not valid."""
+    return refusal(400, "INVALID_VALUE", message)
+
+
+def _text(most: int = 255, *, blank: bool = False) -> Check:
+    def check(value: Any) -> str | None:
+        if type(value) is not str:
+            return "is not a string"
+        if not blank and not value.strip():
+            return "is empty"
+        return "is too long" if len(value) > most else None
+
+    return check
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Check:
+    return lambda value: None if type(value) is str and pattern.fullmatch(value) else f"is no {what}"
+
+
+def _one_of(*values: str) -> Check:
+    return lambda value: None if value in values else f"is none of {', '.join(values)}"
+
+
+def _list_of(shape: Mapping[str, Check], required: Iterable[str], *, least: int = 1, most: int = 50) -> Check:
+    def check(value: Any) -> str | None:
+        if type(value) is not list or not least <= len(value) <= most:
+            return f"is no list of {least} to {most}"
+        return next(filter(None, (_wrong(each, shape, required) for each in value)), None)
+
+    return check
+
+
+def _object(shape: Mapping[str, Check], required: Iterable[str]) -> Check:
+    return lambda value: _wrong(value, shape, required)
+
+
+def _wrong(value: Any, shape: Mapping[str, Check], required: Iterable[str]) -> str | None:
+    if type(value) is not dict:
+        return "is no object"
+    for name, each in value.items():
+        check = shape.get(name)
+        problem = "is not known" if check is None else check(each)
+        if problem:
+            return f"{name} {problem}"
+    return next((f"{name} is missing" for name in required if name not in value), None)
+
+
+_uuid = _matching(_UUID, "UUID")
+
+
+def _properties(value: Any) -> str | None:
+    if type(value) is not dict:
+        return "Conversation payload not valid"  # the list form (section 4.4)
+    for name, each in value.items():
+        if type(each) is not str:
+            return f"{name} is not a string"
+        if name == "priority" and each not in ("Low", "Medium", "High", "Urgent"):
+            return "priority is none of Low, Medium, High, Urgent"
+    return None
+
+
+def _part(value: Any) -> str | None:
+    if type(value) is not dict or len(value) != 1:
+        return "has a part that is not one of text, url_button"
+    return _wrong(value, _PART, ())
+
+
+_PART: Mapping[str, Check] = {
+    "text": _object({"content": _text(LONGEST_TEXT)}, ("content",)),
+    "url_button": _object(
+        {
+            "label": _text(),
+            "url": _matching(re.compile(r"https?://\S+"), "address"),
+            "target": _one_of("_self", "_blank"),
+        },
+        ("label", "url"),
+    ),
+}
+
+USER: Mapping[str, Check] = {
+    **dict.fromkeys(("first_name", "last_name", "email", "reference_id"), _text()),
+    "phone": _matching(_PHONE, "phone number"),
+    "avatar": _object({"url": _text(2048)}, ("url",)),
+    "properties": _list_of({"name": _text(), "value": _text()}, ("name", "value"), least=0),
+}
+MESSAGE: Mapping[str, Check] = {
+    "actor_type": _one_of("agent", "user", "bot", "system"),
+    "actor_id": _uuid,
+    "user_id": _uuid,
+    "channel_id": _uuid,
+    "message_type": _one_of("normal", "private"),
+    "message_parts": lambda value: (
+        next(filter(None, map(_part, value)), None) if type(value) is list and value else "is no list of parts"
+    ),
+}
+CONVERSATION: Mapping[str, Check] = {
+    "status": _one_of("new", "assigned"),
+    **dict.fromkeys(("channel_id", "app_id", "assigned_agent_id", "assigned_group_id"), _uuid),
+    "users": _list_of({"id": _uuid}, ("id",), most=1),
+    "messages": _list_of(MESSAGE, ("actor_type", "message_type", "message_parts")),
+    "properties": _properties,
+}
+CHANGES: Mapping[str, Check] = {
+    "status": _one_of(*_STATUSES),
+    "assigned_agent_id": lambda value: None if value == " " else _uuid(value),
+    **dict.fromkeys(("assigned_group_id", "channel_id"), _uuid),
+    "properties": _properties,
+}
+
+
+def demand(body: Any, shape: Mapping[str, Check], required: Iterable[str]) -> None:
+    """Raises `Refused` where a body has not this shape."""
+    problem = _wrong(body, shape, required)
+    if problem:
+        raise invalid(problem)

@@ -1,0 +1,212 @@
+"""What Zoho Desk refuses in a body or a query: unknown keys, wrong types, values outside an enumeration, what lacks.
+
+Names, types and limits: reference zoho_desk.md §4 to §6; shapes of the answers: §9. Where texts disagree the stricter
+reading is taken: what passes here should pass there.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from connector.kit.standin import Refused
+
+#: None where the value is fine, else what is wrong with it.
+Check = Callable[[Any], str | None]
+Problem = dict[str, str]
+
+_TIME = re.compile(r"(19|20)\d\d-(0[1-9]|1[012])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z")
+_LINK = re.compile(r"https?://[0-9a-zA-Z][-.\w]*(:\d+)?(/\S*)?")
+_PHONE = re.compile(r"[\w+\-.()$@?,;:'/!\s]*")
+
+
+def text(most: int, *, blank: bool = True) -> Check:
+    """Text of at most so many characters."""
+
+    def check(value: Any) -> str | None:
+        if type(value) is not str or len(value) > most or not (blank or value.strip()):
+            return f"The value must be a text of at most {most} characters"
+        return None
+
+    return check
+
+
+def record_id(value: Any) -> str | None:
+    """An id: decimal digits as text."""
+    return None if type(value) is str and re.fullmatch(r"\d{1,20}", value) else "The value must be an id"
+
+
+def one_of(*values: str) -> Check:
+    """One of these words, to the letter."""
+    return lambda value: None if value in values else f"The value must be one of {', '.join(values)}"
+
+
+def time(value: Any) -> str | None:
+    """ISO 8601, UTC, with milliseconds."""
+    return (
+        None
+        if type(value) is str and _TIME.fullmatch(value)
+        else "The value must be a time like 2025-03-02T04:41:12.000Z"
+    )
+
+
+def boolean(value: Any) -> str | None:
+    """`true` or `false`."""
+    return None if type(value) is bool else "The value must be true or false"
+
+
+def seconds(value: Any) -> str | None:
+    """A whole number."""
+    return None if type(value) is int and value >= 0 else "The value must be a whole number"
+
+
+def link(value: Any) -> str | None:
+    """An address of at most 2500 characters."""
+    fits = type(value) is str and len(value) <= 2500 and _LINK.fullmatch(value)
+    return None if fits else "The value must be an address"
+
+
+def phone(most: int) -> Check:
+    """A number in any spelling."""
+
+    def check(value: Any) -> str | None:
+        fits = type(value) is str and len(value) <= most and _PHONE.fullmatch(value)
+        return None if fits else "The value must be a phone number"
+
+    return check
+
+
+def ids(most: int) -> Check:
+    """A list of ids."""
+
+    def check(value: Any) -> str | None:
+        fits = type(value) is list and len(value) <= most and not any(record_id(one) for one in value)
+        return None if fits else f"The value must be a list of at most {most} ids"
+
+    return check
+
+
+def pairs(value: Any) -> str | None:
+    """An object of texts; which of them there are is checked elsewhere."""
+    fits = type(value) is dict and all(type(one) is str and len(one) <= 100 for one in value.values())
+    return None if fits else "The value must be an object of texts of at most 100 characters"
+
+
+CONTACT: Mapping[str, Check] = {
+    "lastName": text(200, blank=False),
+    "firstName": text(40),
+    "email": text(255),
+    "secondaryEmail": text(100),
+    "phone": phone(50),
+    "mobile": phone(50),
+    "accountId": record_id,
+    "ownerId": record_id,
+    "layoutId": record_id,
+    **dict.fromkeys(("type", "title", "language", "twitter", "facebook"), text(100)),
+    **dict.fromkeys(("city", "state", "country", "zip"), text(30)),
+    "street": text(250),
+    "description": text(65535),
+    "cf": pairs,
+}
+
+TICKET: Mapping[str, Check] = {
+    **dict.fromkeys(("departmentId", "contactId"), record_id),
+    **dict.fromkeys(("assigneeId", "teamId", "productId", "accountId", "layoutId"), record_id),
+    "subject": text(1000, blank=False),
+    "phone": phone(120),
+    "email": text(150),
+    **dict.fromkeys(("channel", "status", "priority", "classification", "category", "subCategory"), text(120)),
+    "resolution": text(65535),
+    "description": text(65535),
+    "dueDate": time,
+    "cf": pairs,
+    "language": text(100),
+    "webUrl": link,
+    "uploads": ids(20),
+    "secondaryContacts": ids(20),
+    "entitySkills": ids(10),
+}
+
+COMMENT: Mapping[str, Check] = {
+    "content": text(32000, blank=False),
+    "isPublic": boolean,
+    "contentType": one_of("html", "plainText"),
+    "attachmentIds": ids(20),
+}
+
+CALL: Mapping[str, Check] = {
+    **dict.fromkeys(("contactId", "departmentId", "ticketId", "ownerId", "teamId", "layoutId"), record_id),
+    "subject": text(300, blank=False),
+    "startTime": time,
+    "status": one_of("Completed", "Scheduled", "Missed", "Canceled", "In Progress"),
+    "direction": one_of("inbound", "outbound"),
+    "duration": seconds,
+    "priority": text(120),
+    "description": text(65535),
+    "cf": pairs,
+    "recordingUrl": link,
+}
+
+#: Query parameters by route, each with what its value must look like.
+_NUMBERS, _ID, _FLAG = r"\d+", r"\d{1,20}", "true|false"
+_VALUES, _ANY = r".{1,2000}", r".{3,1000}"
+_SEARCH_SORT = "-?(relevance|modifiedTime|createdTime|lastName|firstName)"
+QUERY: Mapping[str, Mapping[str, str]] = {
+    "/organizations": {},
+    "/departments": {"limit": _NUMBERS, "from": _NUMBERS, "isEnabled": _FLAG, "searchStr": r".{1,100}"},
+    "/organizationFields": {"module": "tickets|contacts|calls", "departmentId": _ID},
+    "/agents": {"limit": _NUMBERS, "from": _NUMBERS, "status": "ACTIVE|DISABLED", "isConfirmed": _FLAG},
+    "/contacts/search": {
+        **dict.fromkeys(("phone", "mobile", "email"), _VALUES),
+        "_all": _ANY,
+        "limit": _NUMBERS,
+        "from": _NUMBERS,
+        "sortBy": _SEARCH_SORT,
+    },
+    "/contacts/{id}/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(createdTime|modifiedTime)"},
+    "/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(dueDate|createdTime|recentThread)"},
+    "/tickets/{id}/comments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?commentedTime"},
+    "/tickets/{id}/calls": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(startTime|createdTime)"},
+    "/calls": {"limit": _NUMBERS, "from": _NUMBERS, "departmentId": _ID, "sortBy": "-?(startTime|createdTime)"},
+}
+_MOST = {"/agents": 200, "/departments": 200, "/contacts/{id}/tickets": 99}
+
+
+def invalid(problems: Iterable[Problem]) -> Refused:
+    """422 with a line per field."""
+    words = "The data is invalid due to validation restrictions"
+    return Refused(422, {"errorCode": "INVALID_DATA", "message": words, "errors": list(problems)})
+
+
+def unprocessable(message: str) -> Refused:
+    """422 with a sentence."""
+    return Refused(422, {"errorCode": "UNPROCESSABLE_ENTITY", "message": message})
+
+
+def problem(field: str, message: str, kind: str = "invalid") -> Problem:
+    """One line of the answer's `errors`; `field` becomes a JSON pointer."""
+    return {"fieldName": f"/{field}", "errorType": kind, "errorMessage": message}
+
+
+def check_body(body: Mapping[str, Any], shape: Mapping[str, Check], required: Iterable[str] = ()) -> None:
+    """Refuses a body: unknown keys first, then what lacks, then values."""
+    for name in body:
+        if name not in shape:
+            raise unprocessable(f"Extra parameter '{name}' is present in the input.")
+    wrong = [problem(name, "The field is missing", "missing") for name in required if name not in body]
+    wrong += [problem(name, said) for name, value in body.items() if (said := shape[name](value))]
+    if wrong:
+        raise invalid(wrong)
+
+
+def check_query(route: str, query: Mapping[str, str]) -> None:
+    """Refuses a query: unknown parameters, values of another form, a `limit` above the list's."""
+    known = QUERY.get(route, {})
+    for name, value in query.items():
+        if name not in known:
+            raise unprocessable(f"Extra query parameter '{name}' is present in the input.")
+        if not re.fullmatch(known[name], value):
+            raise unprocessable(f"The value passed for field '{name}' is invalid.")
+    if not 1 <= int(query.get("limit", "1")) <= _MOST.get(route, 100):
+        raise unprocessable("The value passed for field 'limit' exceeds the range.")
+    if int(query.get("from", "0")) > (999 if route == "/contacts/search" else 4999):
+        raise unprocessable("The value passed for field 'from' exceeds the range.")

@@ -1,0 +1,293 @@
+"""The records of one Zoho Desk organisation, as the JSON that the API gives back, and who may come in.
+
+Lists read the database; the contact search reads an index that follows `search_lag_s` later (reference zoho_desk.md
+§4.2). Lists and searches leave the long texts out, as the real ones do.
+"""
+
+import re
+import secrets
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import nh3
+from aiohttp import web
+
+from connector.kit.standin import Refused, StandinAccount
+
+Record = dict[str, Any]
+
+AGENTS: Sequence[Record] = (
+    {"id": "4000000008692", "zuid": "60001281001", "name": "Avnish Gupta", "emailId": "avnish@acme.example"},
+    {"id": "4000000008693", "zuid": "60001281002", "name": "Manish Singh", "emailId": "manish@acme.example"},
+)
+DEPARTMENT = "4000000010772"
+#: First words of a route -> module of its scope; the rest by themselves.
+_MODULES = {"contacts": "contacts", "tickets": "tickets", "calls": "calls"}
+_OPERATIONS = {"GET": "READ", "POST": "CREATE", "PATCH": "UPDATE"}
+ALL_SCOPES = frozenset(
+    {f"Desk.{module}.{operation}" for module in _MODULES.values() for operation in _OPERATIONS.values()}
+    | {"Desk.search.READ", "Desk.basic.READ", "Desk.settings.READ"}
+)
+_HIDDEN = re.compile(r"<span[^>]*(?:\bhidden\b|display:\s*none)[^>]*>.*?</span>", re.IGNORECASE | re.DOTALL)
+_LONG = ("description", "resolution", "cf")
+_TEN_MINUTES_S = 600.0
+
+
+@dataclass
+class Account(StandinAccount):
+    """One organisation. Whatever is public may be changed while it runs."""
+
+    org_id: str = "60001280952"
+    name: str = "Acme"
+    client_id: str = "1000.DEMOCLIENT"
+    client_secret: str = "demo-client-secret"  # noqa: S105 - it opens nothing but this
+    refresh_token: str = "1000.demo-refresh-token"  # noqa: S105
+    scopes: frozenset[str] = ALL_SCOPES
+    token_life_s: int = 3600
+    #: Access tokens made per refresh token in ten minutes; None: any number (the real one: 10).
+    token_limit: int | None = None
+    #: Credits left of the day; None: no limit.
+    credits: int | None = None
+    #: Requests at once; None: no limit (plan Free: 5).
+    at_once: int | None = None
+    #: False: the plan has no activities.
+    has_calls: bool = True
+    #: No two contacts with one phone.
+    unique_phone: bool = False
+    #: Custom and standard fields of tickets in the shape of `GET /organizationFields`.
+    fields: list[Record] = field(default_factory=list)
+    statuses: tuple[str, ...] = ("Open", "On Hold", "Escalated", "Closed")
+    priorities: tuple[str, ...] = ("High", "Medium", "Low")
+    departments: list[Record] = field(
+        default_factory=lambda: [
+            {"id": DEPARTMENT, "name": "Support", "isEnabled": True, "isDefault": True},
+            {"id": "4000000010773", "name": "Sales", "isEnabled": True, "isDefault": False},
+        ]
+    )
+    agents: dict[str, Record] = field(default_factory=lambda: {agent["id"]: dict(agent) for agent in AGENTS})
+    contacts: dict[str, Record] = field(default_factory=dict)
+    tickets: dict[str, Record] = field(default_factory=dict)
+    calls: dict[str, Record] = field(default_factory=dict)
+    #: Ticket id -> its comments, oldest first.
+    comments: defaultdict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
+
+    changeable: ClassVar[frozenset[str]] = frozenset(
+        {"search_lag_s", "refresh_token", "credits", "at_once", "token_limit", "has_calls"}
+    )
+
+    def __post_init__(self) -> None:
+        self._tokens: dict[str, float] = {}
+        self._made: deque[float] = deque()
+        self._last_id = 4000000100000
+        #: Contact id -> when the index shows it.
+        self._indexed_at: dict[str, float] = {}
+        self._by_contact: defaultdict[str, list[Record]] = defaultdict(list)
+
+    # --- who may come in (reference zoho_desk.md §2, §3, §8) ---
+
+    def grant_token(self, given: Mapping[str, str]) -> Record:
+        """The answer of the token endpoint; errors are answers too."""
+        if given.get("client_id") != self.client_id or given.get("client_secret") != self.client_secret:
+            return {"error": "invalid_client"}
+        if given.get("grant_type") != "refresh_token":
+            return {"error": "unsupported_grant_type"}
+        if given.get("refresh_token") != self.refresh_token:
+            return {"error": "invalid_code"}
+        now = self.clock()
+        while self._made and self._made[0] <= now - _TEN_MINUTES_S:
+            self._made.popleft()
+        if self.token_limit is not None and len(self._made) >= self.token_limit:
+            words = "You have made too many requests continuously. Please try again after some time."
+            return {"error_description": words, "error": "Access Denied", "status": "failure"}
+        self._made.append(now)
+        token = f"1000.{secrets.token_hex(16)}"
+        self._tokens[token] = now + self.token_life_s
+        return {
+            "access_token": token,
+            "api_domain": "https://www.zohoapis.in",
+            "token_type": "Bearer",
+            "expires_in": self.token_life_s,
+        }
+
+    def forget_tokens(self) -> None:
+        """Ends every access token, as the 31st does with the first."""
+        self._tokens.clear()
+
+    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme != "Zoho-oauthtoken" or self._tokens.get(token, 0.0) <= self.clock():
+            words = "The OAuth Token you provided is invalid."
+            raise Refused(401, {"errorCode": "INVALID_OAUTH", "message": words})
+        if route != "/organizations" and request.headers.get("orgId") != self.org_id:
+            words = "The organization id does not belong to this token."
+            raise Refused(403, {"errorCode": "OAUTH_ORG_MISMATCH", "message": words})
+        if not self._scopes_of(request.method, route) <= self.scopes:
+            words = "The token does not have the scope that this needs."
+            raise Refused(403, {"errorCode": "SCOPE_MISMATCH", "message": words})
+        if not self.has_calls and "/calls" in route:
+            words = "Your edition does not include this feature."
+            raise Refused(403, {"errorCode": "LICENSE_ACCESS_LIMITED", "message": words})
+        if request.body_exists and request.content_type != "application/json":
+            raise Refused(415, {"errorCode": "UNSUPPORTED_MEDIA_TYPE", "message": "The content type is not supported."})
+        return self._spend(3 if route in ("/tickets", "/calls", "/agents") and request.method == "GET" else 1)
+
+    def _scopes_of(self, method: str, route: str) -> set[str]:
+        parts = route.strip("/").split("/")
+        if parts[0] not in _MODULES:
+            return {"Desk.settings.READ" if parts[0] == "organizationFields" else "Desk.basic.READ"}
+        if parts[-1] == "comments" and method == "POST":
+            return {"Desk.tickets.UPDATE"}
+        needed = {f"Desk.{_MODULES[parts[0]]}.{_OPERATIONS.get(method, 'DELETE')}"}
+        if parts[-1] == "search":
+            needed.add("Desk.search.READ")
+        return needed
+
+    def _spend(self, weight: int) -> Mapping[str, str]:
+        if self.credits is None:
+            return {"X-Rate-Limit-Request-Weight-v3": str(weight), "X-Rate-Limit-Remaining-v3": "74000"}
+        if self.credits < weight:
+            words = "The API credits of the day are used up."
+            headers = {"X-Rate-Limit-Remaining-v3": "0", "Retry-After": "3600"}
+            raise Refused(429, {"errorCode": "THRESHOLD_EXCEEDED", "message": words}, headers)
+        self.credits -= weight
+        return {"X-Rate-Limit-Request-Weight-v3": str(weight), "X-Rate-Limit-Remaining-v3": str(self.credits)}
+
+    def not_found(self) -> Refused:
+        return Refused(404, {"errorCode": "URL_NOT_FOUND", "message": "The URL you are looking for is not found."})
+
+    # --- records ---
+
+    def now(self) -> str:
+        """The time as the API writes it."""
+        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _new(self, kind: str, origin: str) -> Record:
+        self._last_id += 1
+        id_ = str(self._last_id)
+        now = self.now()
+        return {"id": id_, "createdTime": now, "modifiedTime": now, "webUrl": f"{origin}/agent/acme/{kind}/{id_}"}
+
+    def add_contact(self, values: Mapping[str, Any], origin: str = "", *, indexed: bool = False) -> Record:
+        """Makes a contact; `indexed`: search sees it at once, as one that has been there for long."""
+        contact = {
+            **self._new("contacts", origin),
+            "firstName": None,
+            "email": None,
+            "phone": None,
+            "mobile": None,
+            "description": None,
+            "isSpam": False,
+            "isTrashed": False,
+            **values,
+        }
+        self.contacts[contact["id"]] = contact
+        self._indexed_at[contact["id"]] = 0.0 if indexed else self.clock() + self.search_lag_s
+        return contact
+
+    def searchable(self) -> list[Record]:
+        """Contacts that the index shows."""
+        now = self.clock()
+        return [
+            contact
+            for contact in self.contacts.values()
+            if self._indexed_at[contact["id"]] <= now and not contact["isTrashed"]
+        ]
+
+    def add_ticket(self, values: Mapping[str, Any], origin: str = "") -> Record:
+        """Makes a ticket; the description is cleaned."""
+        ticket: Record = {
+            **self._new("tickets", origin),
+            "ticketNumber": str(101 + len(self.tickets)),
+            "status": "Open",
+            "statusType": "Open",
+            "assigneeId": None,
+            "phone": None,
+            "email": None,
+            "channel": None,
+            "priority": None,
+            "isSpam": False,
+            "isTrashed": False,
+            "cf": {},
+        }
+        self.change_ticket(ticket, values)
+        self.tickets[ticket["id"]] = ticket
+        self._by_contact[ticket["contactId"]].append(ticket)
+        return ticket
+
+    def change_ticket(self, ticket: Record, values: Mapping[str, Any]) -> None:
+        """Writes fields of a ticket; custom fields merge."""
+        ticket.update({**values, "cf": {**ticket["cf"], **values.get("cf", {})}, "modifiedTime": self.now()})
+        if "description" in values:
+            ticket["description"] = cleaned(values["description"])
+        if "status" in values:
+            ticket["statusType"] = values["status"] if values["status"] in ("Closed", "On Hold") else "Open"
+
+    def tickets_of(self, contact: str) -> list[Record]:
+        """A contact's tickets, oldest first, without those in the trash."""
+        return [ticket for ticket in self._by_contact[contact] if not ticket["isTrashed"]]
+
+    def add_comment(self, ticket: Record, values: Mapping[str, Any]) -> Record:
+        """Adds a comment to a ticket."""
+        self._last_id += 1
+        comment = {
+            "id": str(self._last_id),
+            "contentType": "html",
+            "isPublic": True,
+            "commentedTime": self.now(),
+            "modifiedTime": None,
+            "commenterId": next(iter(self.agents)),
+            "attachments": [],
+        }
+        self.change_comment(comment, values)
+        self.comments[ticket["id"]].append(comment)
+        return comment
+
+    def change_comment(self, comment: Record, values: Mapping[str, Any]) -> None:
+        """Writes a comment anew."""
+        comment.update(values)
+        if comment["contentType"] == "html":
+            comment["content"] = cleaned(comment["content"])
+
+    def add_call(self, values: Mapping[str, Any], origin: str = "") -> Record:
+        """Makes a call activity."""
+        call = {
+            **self._new("calls", origin),
+            "ticketId": None,
+            "ownerId": None,
+            "description": None,
+            "isTrashed": False,
+        }
+        self.change_call(call, values)
+        self.calls[call["id"]] = call
+        return call
+
+    def change_call(self, call: Record, values: Mapping[str, Any]) -> None:
+        """Writes fields of a call; the duration comes back as text."""
+        call.update({**values, "modifiedTime": self.now()})
+        if "duration" in values:
+            call["duration"] = str(values["duration"])
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "contacts": len(self.contacts),
+            "tickets": len(self.tickets),
+            "comments": sum(map(len, self.comments.values())),
+            "calls": len(self.calls),
+        }
+
+    def dump(self) -> dict[str, Any]:
+        tickets = [{**ticket, "comments": self.comments[id_]} for id_, ticket in self.tickets.items()]
+        return {"contacts": list(self.contacts.values()), "tickets": tickets, "calls": list(self.calls.values())}
+
+
+def short(record: Mapping[str, Any]) -> Record:
+    """A record as lists and searches show it."""
+    return {name: value for name, value in record.items() if name not in _LONG}
+
+
+def cleaned(text: str) -> str:
+    """HTML as it comes back: no scripts, comments, hidden spans, handlers, styles."""
+    return nh3.clean(_HIDDEN.sub("", text), attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto", "tel"})
