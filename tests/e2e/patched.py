@@ -78,7 +78,7 @@ def _patch_boundaries() -> None:
 
 
 def _patch_room() -> None:
-    writer = Database._writer
+    writer = Database._writing
 
     def limited(self: Database) -> Connection:
         connection = writer(self)
@@ -87,7 +87,7 @@ def _patch_room() -> None:
         raw.execute(f"PRAGMA max_page_count={pages}").fetchall()
         return connection
 
-    Database._writer = limited  # type: ignore[method-assign]
+    Database._writing = limited  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,254 @@
+"""Claim: who works on which delivery, and what its attempt needs to know."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, text
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A wish for at most `limit` due deliveries of one connection and class."""
+
+    connection_id: str
+    priority: int
+    limit: int
+    owner: str
+    now: float
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """A row of `event`, as folded."""
+
+    id: int
+    source: str
+    connection_id: str | None
+    kind: str
+    method: str
+    query: str
+    content_type: str | None
+    body: bytes | None
+    received_at: float
+
+
+@dataclass(slots=True)
+class StepRow:
+    """A row of the journal; see `schema.step`."""
+
+    slot: str
+    kind: str
+    state: str
+    reason: str | None = None
+    doing: str | None = None
+    ref_id: str | None = None
+    url: str | None = None
+    written: str | None = None
+    sent: str | None = None
+    subject: str | None = None
+    started_at: float | None = None
+    settle_at: float | None = None
+    left_out: str = "[]"
+    warning: str | None = None
+    error: str | None = None
+    version: int = 0
+
+
+@dataclass(slots=True)
+class Work:
+    """A claimed delivery with all that its attempt needs."""
+
+    id: int
+    tenant_id: int
+    call_id: int
+    call_sid: str | None
+    connection_id: str
+    owner: str
+    fence: int
+    lease_until: float
+    version: int
+    priority: int
+    attempts: int
+    retried_s: float
+    revision: int | None
+    replay: str | None
+    warnings: str
+    call_created_at: float
+    events: list[StoredEvent] = field(default_factory=list)
+    steps: dict[str, StepRow] = field(default_factory=dict)
+
+
+_CLAIM = text(
+    "update delivery set owner = :owner, fence = fence + 1, lease_until = :lease_until, reason = 'running',"
+    " updated_at = :now "
+    "where id in (select id from delivery where state = 'pending' and connection_id = :connection_id"
+    " and priority = :priority and due_at <= :now and (owner is null or lease_until <= :now)"
+    " order by due_at limit :limit) "
+    "returning id, tenant_id, call_id, connection_id, fence, version, priority, attempts, retried_s, revision, replay,"
+    " warnings"
+)
+_CALL_SIDS = text("select id, call_sid, created_at from call where id in :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
+_EVENTS = text(
+    "select call_id, id, source, connection_id, kind, method, query, content_type, body, received_at "
+    "from event where call_id in :ids"
+).bindparams(bindparam("ids", expanding=True))
+STEP_COLUMNS = (
+    "slot, kind, state, reason, doing, ref_id, url, written, sent, subject, started_at, settle_at, left_out, warning,"
+    " error, version"
+)
+_STEPS = text(f"select delivery_id, {STEP_COLUMNS} from step where delivery_id in :ids").bindparams(  # noqa: S608
+    bindparam("ids", expanding=True)
+)
+
+
+def claim(connection: Connection, wishes: Sequence[Claim]) -> list[list[Work]]:
+    """For each wish, the deliveries it got: nobody else opens them before the lease ends or they are given back."""
+    granted: list[list[Work]] = []
+    for wish in wishes:
+        rows = connection.execute(
+            _CLAIM,
+            {
+                "owner": wish.owner,
+                "lease_until": wish.lease_until,
+                "now": wish.now,
+                "connection_id": wish.connection_id,
+                "priority": wish.priority,
+                "limit": wish.limit,
+            },
+        ).all()
+        granted.append(
+            [
+                Work(
+                    id=r.id,
+                    tenant_id=r.tenant_id,
+                    call_id=r.call_id,
+                    call_sid=None,
+                    connection_id=r.connection_id,
+                    owner=wish.owner,
+                    fence=r.fence,
+                    lease_until=wish.lease_until,
+                    version=r.version,
+                    priority=r.priority,
+                    attempts=r.attempts,
+                    retried_s=r.retried_s,
+                    revision=r.revision,
+                    replay=r.replay,
+                    warnings=r.warnings,
+                    call_created_at=0.0,
+                )
+                for r in rows
+            ]
+        )
+    load(connection, [work for works in granted for work in works])
+    return granted
+
+
+def load(connection: Connection, works: Sequence[Work]) -> None:
+    """Fills in CallSid, events and journal."""
+    if not works:
+        return
+    calls = sorted({work.call_id for work in works})
+    sids = {row[0]: (row[1], row[2]) for row in connection.execute(_CALL_SIDS, {"ids": calls})}
+    events: dict[int, list[StoredEvent]] = defaultdict(list)
+    for row in connection.execute(_EVENTS, {"ids": calls}):
+        events[row[0]].append(StoredEvent(*row[1:]))
+    steps: dict[int, dict[str, StepRow]] = defaultdict(dict)
+    for row in connection.execute(_STEPS, {"ids": [work.id for work in works]}):
+        steps[row[0]][row[1]] = StepRow(*row[1:])
+    for work in works:
+        work.call_sid, work.call_created_at = sids[work.call_id]
+        # An event that concerns one connection (what an agent did in its widget) is nobody else's business.
+        work.events = [e for e in events[work.call_id] if e.connection_id in (None, work.connection_id)]
+        work.steps = steps[work.id]
+
+
+# --- look: what is due, by connection and class ---
+
+# Jumps from connection to connection along the index of pending rows instead of reading them all.
+_DUE = text(
+    "with recursive busy(id) as ("
+    " select min(connection_id) from delivery where state = 'pending'"
+    " union all"
+    " select (select min(connection_id) from delivery where state = 'pending' and connection_id > busy.id)"
+    "  from busy where busy.id is not null"
+    "), class(priority) as (select 1 union all select 2 union all select 3) "
+    "select busy.id, class.priority, (select min(due_at) from delivery where state = 'pending'"
+    "  and connection_id = busy.id and priority = class.priority) "
+    "from busy, class where busy.id is not null"
+)
+_PROMOTE = text(
+    "update delivery set priority = priority - 1 where id in (select id from delivery where state = 'pending'"
+    " and connection_id = :connection_id and priority = :priority and due_at <= :before and owner is null"
+    " order by due_at limit 500)"
+)
+
+
+def due(connection: Connection) -> list[tuple[str, int, float]]:
+    """(connection, class, when its first delivery is due), for all that have work; claimed ones count as well."""
+    return [(row[0], row[1], row[2]) for row in connection.execute(_DUE) if row[2] is not None]
+
+
+def promote(connection: Connection, rows: Sequence[tuple[str, int, float]]) -> list[None]:
+    """Lifts what (connection, class) has had due since before a time up one class, so that nothing starves."""
+    for connection_id, priority, before in rows:
+        connection.execute(_PROMOTE, {"connection_id": connection_id, "priority": priority, "before": before})
+    return [None] * len(rows)
+
+
+# --- start, pause, older options ---
+
+_RELEASE = text(
+    "update delivery set owner = null, lease_until = null, reason = 'waiting'"
+    " where owner is not null and state = 'pending'"
+)
+# The dead process cannot send any more, so what it began is settled `settle_s` from now, not from its lease's end.
+_SETTLE_STEPS = text(
+    "update step set settle_at = :settle_at where state = 'started' and settle_at > :settle_at"
+    " and delivery_id in (select id from delivery where owner is not null)"
+)
+_RELEASE_CONTACTS = text(
+    "update contact set owner = null, lease_until = null, settle_at = case when settle_at > :settle_at"
+    " then :settle_at else settle_at end where owner is not null"
+)
+
+
+def release_all(connection: Connection, rows: Sequence[tuple[float]]) -> list[int]:
+    """Gives back every claim of a process that is gone (SQLite: there is one process). `rows`: (settle_at,)."""
+    released = []
+    for (settle_at,) in rows:
+        connection.execute(_SETTLE_STEPS, {"settle_at": settle_at})
+        released.append(connection.execute(_RELEASE).rowcount)
+        connection.execute(_RELEASE_CONTACTS, {"settle_at": settle_at})
+    return released
+
+
+_MARK = text(
+    "update delivery set reason = :reason where state = 'pending' and owner is null and reason = :was"
+    " and connection_id = :connection_id"
+)
+
+
+_RESTORED_AT = text("select restored_at from config")
+_REVISION = text("select options from revision where connection_id = :connection_id and number = :number")
+
+
+def restored_at(connection: Connection) -> float | None:
+    """When the backup was made that this store was restored from; None where it is no restored copy."""
+    found: float | None = connection.execute(_RESTORED_AT).scalar()
+    return found
+
+
+def revision_options(connection: Connection, connection_id: str, number: int) -> str | None:
+    """The options of a revision, as JSON; None where it is gone."""
+    found: str | None = connection.execute(_REVISION, {"connection_id": connection_id, "number": number}).scalar()
+    return found
+
+
+def mark(connection: Connection, rows: Sequence[Mapping[str, str]]) -> list[None]:
+    """Renames the reason of a connection's waiting deliveries: reason, was, connection_id."""
+    connection.execute(_MARK, list(rows))
+    return [None] * len(rows)

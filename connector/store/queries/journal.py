@@ -1,0 +1,163 @@
+"""Journal: what a claim writes at the boundaries between two requests; nothing of it once the claim is lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from connector.errors import LeaseLost
+from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
+from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_values
+from connector.store.rows import as_rows, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a claim ends. `due_at` counts for `pending` only."""
+
+    state: str
+    reason: str | None
+    due_at: float
+    attempts: int
+    retried_s: float
+    last_error: str | None
+    warnings: str
+    revision: int | None
+    summary: str | None
+    customer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWrite:
+    """What one attempt writes at one boundary between two requests; nothing of it if the claim was lost."""
+
+    work: Work
+    now: float
+    steps: tuple[StepRow, ...] = ()
+    contact: ContactRow | None = None
+    finish: Finish | None = None
+    lease_until: float | None = None
+
+
+_HELD = text("select id, fence, owner, version from delivery where id in :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
+_STEP_FIELDS = ("delivery_id", *STEP_COLUMNS.split(", "), "updated_at")
+_WRITE_STEP = text(
+    f"insert into step ({', '.join(_STEP_FIELDS)}) select {', '.join(_STEP_FIELDS)} "  # noqa: S608
+    f"from {rows_of(*_STEP_FIELDS)} where true "
+    "on conflict (delivery_id, slot) do update set kind = excluded.kind, state = excluded.state,"
+    " reason = excluded.reason, doing = excluded.doing, ref_id = excluded.ref_id, url = excluded.url,"
+    " written = excluded.written, sent = excluded.sent, subject = excluded.subject, started_at = excluded.started_at,"
+    " settle_at = excluded.settle_at, left_out = excluded.left_out, warning = excluded.warning,"
+    " error = excluded.error, version = excluded.version, updated_at = excluded.updated_at"
+)
+_RENEW = text(
+    f"update delivery set lease_until = r.lease_until from {rows_of('id', 'lease_until')} r where delivery.id = r.id"  # noqa: S608
+)
+_FINISH_FIELDS = (
+    *("state", "reason", "due_at", "attempts", "retried_s", "last_error", "warnings", "revision", "replay", "priority"),
+    "updated_at",
+)
+_FINISH = text(
+    "update delivery set owner = null, lease_until = null, "  # noqa: S608
+    f"{', '.join(f'{name} = r.{name}' for name in _FINISH_FIELDS)} "
+    f"from {rows_of('id', *_FINISH_FIELDS)} r where delivery.id = r.id"
+)
+_SUMMARY = text(
+    f"update call set summary = r.summary, customer = r.customer from {rows_of('call_id', 'summary', 'customer')} r "  # noqa: S608
+    "where call.id = r.call_id"
+)
+
+
+def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[LeaseLost | bool]:
+    """Writes what each claim learned. `LeaseLost` where the claim is not held any more: nothing of it was written.
+
+    True where a finish was overtaken by an event: the delivery is due again at once.
+    """
+    held = {row.id: row for row in connection.execute(_HELD, {"ids": sorted({write.work.id for write in rows})})}
+    results: list[LeaseLost | bool] = []
+    steps: list[dict[str, Any]] = []
+    contacts: list[dict[str, Any]] = []
+    renewals: list[dict[str, Any]] = []
+    finishes: list[dict[str, Any]] = []
+    summaries: list[dict[str, Any]] = []
+    for write in rows:
+        work = write.work
+        mine = held.get(work.id)
+        if mine is None or mine.fence != work.fence or mine.owner != work.owner:
+            results.append(LeaseLost("The claim ended; whoever holds the call now goes on."))
+            continue
+        for row in write.steps:
+            steps.append(_step(work.id, row, write.now))
+        if write.contact is not None:
+            contacts.append(contact_values(write.contact, write.now))
+        if write.lease_until is not None:
+            renewals.append({"id": work.id, "lease_until": write.lease_until})
+        overtaken = False
+        if write.finish is not None:
+            overtaken = mine.version != work.version
+            finishes.append(_finish(work, write.finish, write.now, overtaken=overtaken))
+            if write.finish.summary is not None:
+                summaries.append(
+                    {
+                        "summary": write.finish.summary,
+                        "customer": write.finish.customer,
+                        "call_id": work.call_id,
+                    }
+                )
+        results.append(overtaken)
+    for statement, values in (
+        (_WRITE_STEP, steps),
+        (WRITE_CONTACT, contacts),
+        (_RENEW, renewals),
+        (_FINISH, finishes),
+        (_SUMMARY, summaries),
+    ):
+        if values:
+            connection.execute(statement, as_rows(values))
+    return results
+
+
+def _step(delivery_id: int, row: StepRow, now: float) -> dict[str, Any]:
+    return {
+        "delivery_id": delivery_id,
+        "slot": row.slot,
+        "kind": row.kind,
+        "state": row.state,
+        "reason": row.reason,
+        "doing": row.doing,
+        "ref_id": row.ref_id,
+        "url": row.url,
+        "written": row.written,
+        "sent": row.sent,
+        "subject": row.subject,
+        "started_at": row.started_at,
+        "settle_at": row.settle_at,
+        "left_out": row.left_out,
+        "warning": row.warning,
+        "error": row.error,
+        "version": row.version,
+        "updated_at": now,
+    }
+
+
+def _finish(work: Work, finish: Finish, now: float, *, overtaken: bool) -> dict[str, Any]:
+    # An event came while the work ran: its facts were not in the fold, so the last word is not spoken. A delivery
+    # that waits for its retry keeps its time; the retry will fold the new event too.
+    again = overtaken and not (finish.state == "pending" and finish.reason in ("retrying", "quota", "paused"))
+    return {
+        "id": work.id,
+        "state": "pending" if again else finish.state,
+        "reason": "waiting" if again else finish.reason,
+        "due_at": now if again else finish.due_at,
+        "attempts": finish.attempts,
+        "retried_s": finish.retried_s,
+        "last_error": finish.last_error,
+        "warnings": finish.warnings,
+        "revision": finish.revision,
+        "replay": work.replay if again or finish.state == "pending" else None,
+        "priority": work.priority,
+        "updated_at": now,
+    }

@@ -1,0 +1,85 @@
+"""How long an acknowledgement takes at a fixed rate, while calls are being delivered."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from connector.serve import run
+from tests.bench.load import Answers, Requests, open_loop, percentile_ms
+from tests.bench.rig import Process, StandIn, free_port, median, report, say, service, workplace
+from tests.bench.store import Store, new_store
+
+#: A call is two requests: the popup, and the passthru so much later; the second is what it is delivered for.
+_TALK_S: Final = 2.0
+_WARM_S: Final = 3.0
+#: What was passed on at the end is delivered by then.
+_SETTLES_S: Final = 2.0
+_TARGET_P99_MS: Final = 10.0
+
+
+def measure(rounds: int, seconds: float, per_s: float, connections: int) -> None:
+    """Runs it and prints the result."""
+    port = free_port()
+    runs = []
+    with workplace() as folder:
+        empty = new_store(folder / "empty", connections, f"http://127.0.0.1:{port}")
+        for number in range(1, rounds + 1):
+            store = empty.copy(folder / "run")
+            with StandIn(folder, port), service(store) as server:
+                figures = _one(server, store, seconds, per_s)
+            store.delete()
+            runs.append(figures)
+            say(f"acks, round {number}: p50 {figures['p50_ms']} ms, p99 {figures['p99_ms']} ms")
+    report(
+        "acks",
+        rounds=rounds,
+        seconds=seconds,
+        asked_events_per_s=per_s,
+        target_p99_ms=_TARGET_P99_MS,
+        **{name: median([run[name] for run in runs], 3) for name in runs[0]},
+        all_p99_ms=[run["p99_ms"] for run in runs],
+    )
+
+
+def _events(requests: Requests, ahead: int) -> Iterator[bytes]:
+    """Popups and passthrus in turn, the passthru of a call when `ahead` later ones have begun."""
+    for number in itertools.count():
+        yield requests.one(number, "popup")
+        if number >= ahead:
+            yield requests.one(number - ahead)
+
+
+def _one(server: Process, store: Store, seconds: float, per_s: float) -> dict[str, float]:
+    requests = Requests(store.hooks, "freshdesk")
+    events = itertools.islice(_events(requests, round(_TALK_S * per_s / 2)), round((_WARM_S + seconds) * per_s))
+    found: list[Answers] = []
+
+    async def work() -> None:
+        found.append(await open_loop(server.port, events, per_s=per_s, warm_s=_WARM_S))
+
+    began, cpu = time.time(), server.cpu_s()
+    run(work())
+    ended, cpu = time.time(), server.cpu_s() - cpu
+    time.sleep(_SETTLES_S)
+    answers = found[0]
+    answers.refuse_failures()
+    waits = store.ask(
+        "select d.updated_at - max(e.received_at) from delivery d join event e on e.call_id = d.call_id"
+        " where d.state = 'done' and d.updated_at between ? and ? group by d.id",
+        began + _WARM_S,
+        ended,
+    )
+    to_done_s = [row[0] for row in waits]
+    return {
+        "events_per_s": answers.per_s,
+        "p50_ms": percentile_ms(answers.latencies_s, 50),
+        "p99_ms": percentile_ms(answers.latencies_s, 99),
+        "most_ms": percentile_ms(answers.latencies_s, 100),
+        "generator_late_p99_ms": percentile_ms(answers.late_s, 99),
+        "delivered_per_s": len(waits) / (ended - began - _WARM_S),
+        "passthru_to_done_p50_ms": percentile_ms(to_done_s, 50),
+        "passthru_to_done_p99_ms": percentile_ms(to_done_s, 99),
+        "cpu_share": cpu.all / (ended - began),
+        "memory_mb": server.memory_mb()["most"],
+    }

@@ -1,0 +1,161 @@
+"""Stores to measure with: many tenants with a Freshdesk connection each, held back, let go, filled with old calls."""
+
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.apply import apply
+from connector.config import Config
+from connector.store.opening import opened
+from connector.tenantfile import TenantFile
+
+_FAR = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """What a request of a tenant carries."""
+
+    sid: str
+    api_key: str
+    api_token: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An SQLite store in a folder of its own; these methods are for a store that nobody serves, `ask` for any."""
+
+    folder: Path
+    hooks: tuple[Hook, ...]
+
+    @property
+    def file(self) -> Path:
+        """The database."""
+        return self.folder / "connector.db"
+
+    def environ(self) -> dict[str, str]:
+        """The settings of a process that serves it."""
+        return {"CONNECTOR_DATABASE_URL": f"sqlite:///{self.file}", "CONNECTOR_PUBLIC_URL": "https://calls.example.com"}
+
+    @classmethod
+    def of(cls, folder: Path, connections: int) -> "Store":
+        """The store that `new_store` made in this folder."""
+        return cls(folder, _hooks(connections))
+
+    def copy(self, folder: Path) -> "Store":
+        """The same store elsewhere."""
+        shutil.copytree(self.folder, folder)
+        return Store(folder, self.hooks)
+
+    def delete(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.folder)
+
+    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows, read beside whoever serves the store."""
+        with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def hold(self) -> None:
+        """Pauses every account, so that events are accepted and nothing is delivered."""
+        self._change(
+            "insert or replace into gate (account, paused, reason, probe_at, failures, updated_at) "
+            "select distinct account, 1, 'held back', ?, 0, 0 from connection",
+            _FAR,
+        )
+
+    def release(self) -> None:
+        """Lets the next process that serves the store deliver."""
+        self._change("delete from gate")
+
+    def _change(self, statement: str, *values: Any) -> None:
+        with closing(sqlite3.connect(self.file)) as connection, connection:
+            connection.execute(statement, values)
+
+    def last_delivery(self) -> int:
+        """Id of the newest delivery."""
+        return int(self.ask("select coalesce(max(id), 0) from delivery")[0][0])
+
+    def is_busy(self) -> bool:
+        """Whether a delivery is pending."""
+        return bool(self.ask("select exists (select 1 from delivery where state = 'pending')")[0][0])
+
+    def fill(self, calls: int) -> None:
+        """Clones the only call of the store, with all that was stored and written for it, over all connections.
+
+        CallSids, request hashes and callers are random as they are in life, so that indexes are as large and as
+        scattered.
+        """
+        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
+            connection.execute("pragma synchronous = off")
+            connection.execute("pragma cache_size = -1000000")
+            connection.execute("begin")
+            connection.execute(
+                "create temp table target as select row_number() over (order by id) - 1 as place, id, tenant_id "
+                "from connection"
+            )
+            connection.execute("create unique index temp.target_place on target (place)")
+            connection.execute(
+                "create temp table clone as with recursive n(i) as (select 1 union all select i + 1 from n where i < ?)"
+                " select i, 1000 + i as row, t.id as connection_id, t.tenant_id, ? - (? - i) * 1.0 as at,"
+                " lower(hex(randomblob(16))) as call_sid, randomblob(20) as dedup, 9600000000 + i as caller"
+                " from n join temp.target t on t.place = i % (select count(*) from temp.target)",
+                (calls, time.time(), calls),
+            )
+            at = dict.fromkeys(("created_at", "updated_at", "received_at", "started_at"), "n.at")
+            shared = {**at, "tenant_id": "n.tenant_id", "connection_id": "n.connection_id", "call_id": "n.row"}
+            customer = "'+91' || n.caller"
+            _clone(connection, "call", {**shared, "id": "n.row", "call_sid": "n.call_sid", "customer": customer})
+            _clone(connection, "event", {**shared, "id": "n.row", "dedup": "n.dedup", "connection_id": "null"})
+            _clone(connection, "delivery", {**shared, "id": "n.row"})
+            _clone(connection, "step", {**shared, "delivery_id": "n.row"})
+            _clone(connection, "contact", {**shared, "number": "'91' || n.caller"})
+            connection.execute("commit")
+            connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def _clone(connection: sqlite3.Connection, table: str, changed: dict[str, str]) -> None:
+    columns = [row[1] for row in connection.execute(f"pragma table_info({table})")]
+    values = [changed.get(name, f"t.{name}") for name in columns]
+    connection.execute(f"create temp table only_{table} as select * from {table}")
+    connection.execute(
+        f"insert into {table} ({', '.join(columns)})"
+        f" select {', '.join(values)} from temp.clone n cross join temp.only_{table} t"
+    )
+
+
+def new_store(folder: Path, connections: int, crm_url: str) -> Store:
+    """A store with so many tenants, each with one connection to a Freshdesk account of its own."""
+    folder.mkdir(parents=True)
+    store = Store.of(folder, connections)
+    tenants = [_tenant(hook, crm_url) for hook in store.hooks]
+    with opened(Config.from_env(store.environ()), make=True) as parts:
+        apply(TenantFile.model_validate({"tenants": tenants}), parts.db, parts.box)
+    return store
+
+
+def _hooks(connections: int) -> tuple[Hook, ...]:
+    numbers = (f"{n:024}" for n in range(1, connections + 1))
+    return tuple(Hook(f"bench{int(n)}", f"key{n}", f"token{n}", f"hook-{n}") for n in numbers)
+
+
+def _tenant(hook: Hook, crm_url: str) -> dict[str, Any]:
+    connection = {
+        "name": "support",
+        "adapter": "freshdesk",
+        "settings": {"domain": f"{hook.sid}.freshdesk.com", "api_key": f"crm-{hook.sid}", "base_url": crm_url},
+        "agents": [{"crm_id": "81007555518", "name": "Manish", "email": "manish@acme.example", "phone": "09810012345"}],
+    }
+    return {
+        "sid": hook.sid,
+        "api_key": hook.api_key,
+        "api_token": hook.api_token,
+        "hook_token": hook.token,
+        "exophones": {"08047494574": "Support line"},
+        "connections": [connection],
+    }
