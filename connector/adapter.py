@@ -115,6 +115,17 @@ class Settings(BaseModel):
     base_url: str | None = Field(default=None, title="Base URL", pattern=r"^https?://[^/?#@]+/?$")
 
 
+def pasted_host(value: object, suffix: str) -> object:
+    """The host in an address as people paste it: with scheme, path, user, blanks; `suffix` completes a bare label.
+
+    For a settings model's validators; what is no text is left to the model to refuse.
+    """
+    if not isinstance(value, str):
+        return value
+    host = re.sub(r"^[a-z]+://", "", value.strip().lower()).partition("/")[0].rpartition("@")[2].rstrip(".")
+    return host if "." in host or not host else host + suffix
+
+
 S = TypeVar("S", bound=Settings)
 
 

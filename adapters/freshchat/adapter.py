@@ -25,7 +25,20 @@ from adapters.freshchat.wire import (
     same_phone,
     words_of,
 )
-from connector.adapter import Adapter, Agent, Caller, Chat, Checked, Entry, Kind, Lookup, Quota, Ref, Settings
+from connector.adapter import (
+    Adapter,
+    Agent,
+    Caller,
+    Chat,
+    Checked,
+    Entry,
+    Kind,
+    Lookup,
+    Quota,
+    Ref,
+    Settings,
+    pasted_host,
+)
 from connector.errors import CannotTell, ConfigError, CrmError, NotFound, OutcomeUnknown, Rejected
 from connector.options import ChatOptions
 
@@ -48,11 +61,8 @@ class FreshchatSettings(Settings):
     @classmethod
     def _host(cls, value: object) -> object:
         """Takes the address as people paste it: with scheme, `/v2`, blanks, or the bare label."""
-        if not isinstance(value, str):
-            return value
-        host = re.sub(r"^[a-z]+://", "", value.strip().lower()).partition("/")[0].rpartition("@")[2].rstrip(".")
-        host = host if "." in host or not host else f"{host}.freshchat.com"
-        if not host.endswith((".freshchat.com", ".myfreshworks.com")):
+        host = pasted_host(value, ".freshchat.com")
+        if isinstance(host, str) and not host.endswith((".freshchat.com", ".myfreshworks.com")):
             raise ValueError("must be the account's own name, such as acme-123456-ab12cd.freshchat.com")
         return host
 

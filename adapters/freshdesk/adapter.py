@@ -6,7 +6,6 @@ Quirks: the contact search lags minutes behind, the lists do not; one unknown JS
 replace; a wrong sub-domain is a 404 without a body; an external id stays taken by deleted contacts and by agents.
 """
 
-import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
@@ -30,6 +29,7 @@ from connector.adapter import (
     Quota,
     Ref,
     Settings,
+    pasted_host,
     stamp,
     stamped,
 )
@@ -62,11 +62,8 @@ class FreshdeskSettings(Settings):
     @classmethod
     def _host(cls, value: object) -> object:
         """Takes the address as people paste it: with scheme, path, blanks, or the bare label."""
-        if not isinstance(value, str):
-            return value
-        host = re.sub(r"^[a-z]+://", "", value.strip().lower()).partition("/")[0].rpartition("@")[2].rstrip(".")
-        host = host if "." in host else f"{host}.freshdesk.com"
-        if not host.endswith(".freshdesk.com"):
+        host = pasted_host(value, ".freshdesk.com")
+        if isinstance(host, str) and not host.endswith(".freshdesk.com"):
             raise ValueError(
                 "must be the account's own name, such as acme.freshdesk.com: "
                 "the API does not answer at a host name of your own"

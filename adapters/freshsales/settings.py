@@ -1,11 +1,10 @@
 """What a tenant enters to connect a Freshsales account, and what may be chosen for it."""
 
-import re
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connector.adapter import Settings
+from connector.adapter import Settings, pasted_host
 from connector.options import SalesOptions, TaskOptions
 
 
@@ -25,10 +24,7 @@ class FreshsalesSettings(Settings):
     @classmethod
     def _host(cls, value: object) -> object:
         """Takes the address as people paste it: with scheme, path, blanks, or the bare alias of a Suite account."""
-        if not isinstance(value, str):
-            return value
-        host = re.sub(r"^[a-z]+://", "", value.strip().lower()).partition("/")[0].rpartition("@")[2].rstrip(".")
-        return host if "." in host or not host else f"{host}.myfreshworks.com"
+        return pasted_host(value, ".myfreshworks.com")
 
     @property
     def classic(self) -> bool:

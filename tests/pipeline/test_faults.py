@@ -284,54 +284,7 @@ async def test_a_connection_that_is_dead_does_not_hold_the_others_work(tmp_path:
         assert len(w.tickets) == 50
 
 
-# --- the process dies, or freezes ---
-
-
-class _Killed(asyncio.CancelledError):
-    """The process ends here: nothing after it runs."""
-
-
-def _boundaries(monkeypatch: pytest.MonkeyPatch, w: World, at: int, *, committed: bool) -> list[int]:
-    """Ends the attempt at its `at`-th write to the store, before or after the commit."""
-    seen = [0]
-    write = w.db.write
-
-    async def counted(change: Any, row: Any) -> Any:
-        if change not in (queries.write_journal, queries.claim_contact):
-            return await write(change, row)
-        seen[0] += 1
-        if seen[0] == at and not committed:
-            raise _Killed
-        result = await write(change, row)
-        if seen[0] == at:
-            raise _Killed
-        return result
-
-    monkeypatch.setattr(w.db, "write", counted)
-    return seen
-
-
-@pytest.mark.parametrize("committed", [False, True])
-@pytest.mark.parametrize("at", range(1, 8))
-async def test_killed_at_each_boundary_between_two_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, committed: bool
-) -> None:
-    clock = ManualClock()
-    account = Account(clock=clock.now)
-    async with world(tmp_path, account=account, clock=clock) as w:
-        seen = _boundaries(monkeypatch, w, at, committed=committed)
-        await w.answered("sid1")
-        for _ in range(300):
-            if seen[0] >= at or (await w.rows("select state from delivery"))[0]["state"] == "done":
-                break
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
-        if seen[0] < at:
-            assert at == 7, "an attempt has fewer boundaries than this test tries: lower the range"
-    async with world(tmp_path, account=account, clock=clock) as w:
-        (delivery,) = await settled_after_all(w)
-        assert delivery["state"] == "done"
-        assert counts(account) == (1, 1, 1)
+# --- the process freezes (that it dies is tried with every CRM: test_every_adapter) ---
 
 
 async def test_frozen_between_started_and_the_bytes_beyond_its_lease(
