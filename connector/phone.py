@@ -154,6 +154,8 @@ def _number(text: str, country: str) -> PhoneNumber | None:
             number = phonenumbers.parse(reading, country.upper())
         except phonenumbers.NumberParseException:
             continue
+        if not is_number(phonenumbers.format_number(number, PhoneNumberFormat.E164)):
+            continue  # `430000` is no number of Austria's because 43 is: nothing so short is dialled from abroad
         if phonenumbers.is_valid_number(number):
             return number
         if possible is None and _is_possible(number):

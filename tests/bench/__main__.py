@@ -6,10 +6,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from tests.bench import accept, acks, deliver, flat, profile, requests
+from tests.bench import accept, acks, crms, deliver, flat, profile, requests
 
 #: Option -> what it means, and how its words are read. Which of them a benchmark takes stands with its defaults below.
 _OPTIONS: Final[dict[str, tuple[str, Any]]] = {
+    "adapter": ("whose stand-in is written to", str),
     "rounds": ("runs of each kind; medians are told", int),
     "seconds": ("measured seconds of a run", float),
     "calls": ("calls in a run", int),
@@ -39,10 +40,12 @@ def main() -> None:
         one.set_defaults(work=work)
         for option, default in defaults.items():
             meaning, reads = _OPTIONS[option]
-            several: dict[str, Any] = {"nargs": "+"} if isinstance(default, list) else {}
+            more: dict[str, Any] = {"nargs": "+"} if isinstance(default, list) else {}
+            if option == "adapter":
+                more["choices"] = (*crms.NAMES, crms.ALL) if benchmark is requests else crms.NAMES
             shown = "" if default is None else f" (default {default})"
             flag = f"--{option.replace('_', '-')}"
-            one.add_argument(flag, type=reads, default=default, help=meaning + shown, **several)
+            one.add_argument(flag, type=reads, default=default, help=meaning + shown, **more)
 
     command(
         accept,
@@ -63,7 +66,8 @@ def main() -> None:
     )
     command(
         deliver,
-        lambda o: deliver.measure(o.rounds, o.calls, o.connections, o.latency_ms, o.timeout_s, o.against),
+        lambda o: deliver.measure(o.adapter, o.rounds, o.calls, o.connections, o.latency_ms, o.timeout_s, o.against),
+        adapter=crms.DEFAULT,
         rounds=5,
         calls=10_000,
         connections=100,
@@ -82,7 +86,13 @@ def main() -> None:
         timeout_s=600.0,
         keep=None,
     )
-    command(requests, lambda o: requests.measure(o.calls, o.connections), calls=50, connections=10)
+    command(
+        requests,
+        lambda o: requests.measure(o.adapter, o.calls, o.connections),
+        adapter=crms.DEFAULT,
+        calls=50,
+        connections=10,
+    )
     command(
         profile,
         lambda o: profile.measure(o.what, o.calls, o.connections, o.top, o.latency_ms, o.timeout_s),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connector.serve import run
+from tests.bench import crms
 from tests.bench.load import Answers, Requests, closed_loop
 from tests.bench.rig import ROOT, StandIn, service
 from tests.bench.store import Store
@@ -23,6 +24,7 @@ class Crm:
 
     port: int
     latency_ms: float = 0.0
+    adapter: str = crms.DEFAULT
 
 
 class NotDone(RuntimeError):
@@ -54,7 +56,7 @@ def drain(
     """
     last = store.last_delivery()
     accepted = fill_up(store, calls, source)
-    with StandIn(store.folder, crm.port, latency_ms=crm.latency_ms) as standin:
+    with StandIn(store.folder, crm.port, crm.adapter, latency_ms=crm.latency_ms) as standin:
         with service(store, source=source, profile=profile) as server:
             wait(timeout_s, lambda: standin.requests() > 0, _BEGIN_EVERY_S)
             began, cpu, crm_cpu, written = time.time(), server.cpu_s(), standin.cpu_s(), server.written_kb()
@@ -74,6 +76,7 @@ def drain(
         "cpu_share": {"all": cpu.all / seconds, "loop": cpu.loop / seconds},
         "written_kb": written / calls,
         "standin_cpu_ms": crm_cpu.ms_per(calls)["all"],
+        "standin_cpu_share": crm_cpu.all / seconds,
         "requests_per_call": {route: round(count / calls, 3) for route, count in requests.items()},
         "memory_mb": memory,
         "start_s": server.start_s,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tests.bench import crms
 from tests.bench.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,10 +110,10 @@ def service(store: Store, *, source: Path = ROOT, profile: Path | None = None) -
 
 
 class StandIn(Process):
-    """The stand-in of Freshdesk, always at the same port: the store names it."""
+    """An adapter's stand-in, always at the same port: the store names it."""
 
-    def __init__(self, folder: Path, port: int, *, latency_ms: float = 0.0) -> None:
-        command = ("adapters.freshdesk.standin", "--port", str(port), "--latency-ms", str(latency_ms))
+    def __init__(self, folder: Path, port: int, adapter: str = crms.DEFAULT, *, latency_ms: float = 0.0) -> None:
+        command = (f"adapters.{adapter}.standin", "--port", str(port), "--latency-ms", str(latency_ms))
         super().__init__(*command, log=folder / "standin.log")
         self._line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
@@ -122,20 +123,13 @@ class StandIn(Process):
 
     def state(self) -> dict[str, Any]:
         """Counts of requests by route, of answers by status, of records."""
-        return self._asked("GET", "/_standin/state")
+        self._line.request("GET", "/_standin/state")
+        answer: dict[str, Any] = json.load(self._line.getresponse())
+        return answer
 
     def requests(self) -> int:
         """Requests so far."""
         return sum(self.state()["requests"].values())
-
-    def add_contact(self, **fields: str) -> None:
-        """A contact that has long been there."""
-        self._asked("POST", "/_standin/contacts", fields)
-
-    def _asked(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        self._line.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
-        answer: dict[str, Any] = json.load(self._line.getresponse())
-        return answer
 
 
 @contextmanager

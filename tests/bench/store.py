@@ -1,4 +1,4 @@
-"""Stores to measure with: many tenants with a Freshdesk connection each, held back, let go, filled with old calls."""
+"""Stores to measure with: many tenants with a connection each, held back, let go, filled with old calls."""
 
 import shutil
 import sqlite3
@@ -12,6 +12,7 @@ from connector.apply import apply
 from connector.config import Config
 from connector.store.opening import opened
 from connector.tenantfile import TenantFile
+from tests.bench import crms
 
 _FAR = 1e12
 
@@ -77,6 +78,10 @@ class Store:
         with closing(sqlite3.connect(self.file)) as connection, connection:
             connection.execute(statement, values)
 
+    def accounts(self) -> int:
+        """How many CRM accounts the connections share."""
+        return int(self.ask("select count(distinct account) from connection")[0][0])
+
     def last_delivery(self) -> int:
         """Id of the newest delivery."""
         return int(self.ask("select coalesce(max(id), 0) from delivery")[0][0])
@@ -129,11 +134,12 @@ def _clone(connection: sqlite3.Connection, table: str, changed: dict[str, str]) 
     )
 
 
-def new_store(folder: Path, connections: int, crm_url: str) -> Store:
-    """A store with so many tenants, each with one connection to a Freshdesk account of its own."""
+def new_store(folder: Path, connections: int, crm_url: str, adapter: str = crms.DEFAULT) -> Store:
+    """A store with so many tenants, each with one connection to an account of its own, where settings can tell."""
     folder.mkdir(parents=True)
     store = Store.of(folder, connections)
-    tenants = [_tenant(hook, crm_url) for hook in store.hooks]
+    each = crms.connections(adapter, connections, crm_url)
+    tenants = [_tenant(hook, connection) for hook, connection in zip(store.hooks, each, strict=True)]
     with opened(Config.from_env(store.environ()), make=True) as parts:
         apply(TenantFile.model_validate({"tenants": tenants}), parts.db, parts.box)
     return store
@@ -144,13 +150,7 @@ def _hooks(connections: int) -> tuple[Hook, ...]:
     return tuple(Hook(f"bench{int(n)}", f"key{n}", f"token{n}", f"hook-{n}") for n in numbers)
 
 
-def _tenant(hook: Hook, crm_url: str) -> dict[str, Any]:
-    connection = {
-        "name": "support",
-        "adapter": "freshdesk",
-        "settings": {"domain": f"{hook.sid}.freshdesk.com", "api_key": f"crm-{hook.sid}", "base_url": crm_url},
-        "agents": [{"crm_id": "81007555518", "name": "Manish", "email": "manish@acme.example", "phone": "09810012345"}],
-    }
+def _tenant(hook: Hook, connection: dict[str, Any]) -> dict[str, Any]:
     return {
         "sid": hook.sid,
         "api_key": hook.api_key,

@@ -1,7 +1,7 @@
 """Numbers: what Exotel spells, what people read, what CRMs store (reference exotel.md §2.1)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.adapter import Caller
@@ -100,6 +100,7 @@ def test_parsing_never_raises_and_is_stable(text: str, country: str) -> None:
 
 
 @given(st.from_regex(r"[ +]?[0-9 ().\-]{0,22}", fullmatch=True))
+@example("430000")
 def test_digits_become_e164_or_stay(text: str) -> None:
     number = parse_number(text, "IN")
     assert number is None or is_number(number) or number == text.strip()
