@@ -237,8 +237,8 @@ delivery = Table(
     Column("replay", Text),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
-    UniqueConstraint("connection_id", "call_id"),
-    Index("ix_delivery_call_id", "call_id"),
+    # By call first: new rows come side by side, and a call's deliveries are found by it.
+    UniqueConstraint("call_id", "connection_id"),
     Index(
         "ix_delivery_due",
         "connection_id",

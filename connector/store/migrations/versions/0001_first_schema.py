@@ -317,10 +317,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_delivery_tenant_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
-        sa.UniqueConstraint("connection_id", "call_id", name=op.f("uq_delivery_connection_id_call_id")),
+        sa.UniqueConstraint("call_id", "connection_id", name=op.f("uq_delivery_call_id_connection_id")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
-        batch_op.create_index("ix_delivery_call_id", ["call_id"], unique=False)
         batch_op.create_index(
             "ix_delivery_dead",
             ["tenant_id", "updated_at"],
@@ -421,7 +420,6 @@ def downgrade() -> None:
         batch_op.drop_index(
             "ix_delivery_dead", sqlite_where=sa.text("state = 'dead'"), postgresql_where=sa.text("state = 'dead'")
         )
-        batch_op.drop_index("ix_delivery_call_id")
 
     op.drop_table("delivery")
     with op.batch_alter_table("contact", schema=None) as batch_op:
