@@ -25,6 +25,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _CHECKPOINT_EVERY_S = 1.0
+#: Pages of 4 KiB that the write-ahead log may hold before it is made to start over.
+_LOG_FRAMES = 65_536
 
 
 class Database:
@@ -155,7 +157,10 @@ class Database:
     def _checkpoint(self) -> None:
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").all()
+                _busy, frames, _done = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+                if frames > _LOG_FRAMES:
+                    # Under a load without a pause the log never starts over by itself; this holds the writer briefly.
+                    connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").all()
         except OperationalError as error:
             raise busy(error) from error
 
