@@ -30,6 +30,8 @@ _REPEATED: Final[frozenset[Kind]] = frozenset({"note", "message", "task", "file"
 CONTACT: Final = "contact"
 #: Kinds that cannot be changed once they are written: what is learned later becomes a further record.
 _FIXED: Final[frozenset[Kind]] = frozenset({"message", "conversation"})
+#: Kinds whose methods get the call itself, beside its words.
+_TOLD_THE_CALL: Final[frozenset[Kind]] = frozenset({"call_log", "task"})
 _GONE: Final = "the record was deleted in the CRM; what would follow is left out"
 
 
@@ -82,7 +84,8 @@ class Attempt:
         if not plan.steps:
             return
         known = facts(self._call, self._target, plan.outcome)
-        self._records = Records(self._adapter, settled(self._call, self._target, plan.outcome), self._journal)
+        if any(step.kind in _TOLD_THE_CALL for step in plan.steps):
+            self._records = Records(self._adapter, settled(self._call, self._target, plan.outcome), self._journal)
         blocked: set[str] = set()
         for step in plan.steps:
             if blocked.intersection(step.needs) or not await self._step(step, known):

@@ -98,11 +98,21 @@ def uses(target: Target, records: str) -> bool:
 
 def settled(call: Call, target: Target, outcome: Outcome) -> Call:
     """The call as adapters are shown it: with its final outcome, and only what may be shown."""
+    shown = {"outcome": outcome, "recording_url": link_of(call, target), "duration_s": talk_time(call, outcome)}
+    return call.model_copy(update=shown)
+
+
+def talk_time(call: Call, outcome: Outcome) -> int | None:
+    """Seconds that somebody talked; None where nobody did, or nobody told."""
+    return call.duration_s or None if outcome in ("answered", "voicemail") else None
+
+
+def link_of(call: Call, target: Target) -> str | None:
+    """The recording's link, where the tenant wants it and it leads to Exotel."""
     link = call.recording_url if target.connection.options.recording != "none" else None
-    if link is not None and not recordings.allowed(link, target.tenant.sid, target.tenant.api_url):
-        link = None
-    talked = call.duration_s if outcome in ("answered", "voicemail") and call.duration_s else None
-    return call.model_copy(update={"outcome": outcome, "recording_url": link, "duration_s": talked})
+    if link is None or not recordings.allowed(link, target.tenant.sid, target.tenant.api_url):
+        return None
+    return link
 
 
 def outcome_of(call: Call, *, quiet: bool) -> Outcome:
@@ -160,7 +170,7 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
     if not steps:
         return ()
     recording = call.recording_url if options.recording != "none" else None
-    if recording or settled(call, target, outcome).duration_s:
+    if recording or talk_time(call, outcome):
         steps.append(
             Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
         )
@@ -212,8 +222,7 @@ def _chat(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
             "message:1", "message", "message", variant, needs=("conversation",), agent=who, only_on_open="conversation"
         ),
     ]
-    shown = settled(call, target, outcome)
-    if call.recording_url or shown.duration_s or call.digits:
+    if call.recording_url or talk_time(call, outcome) or call.digits:
         steps.append(Step("message:2", "message", "details", variant, needs=("conversation",), agent=who))
     return tuple(steps)
 

@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from html import unescape
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import nh3
+from markupsafe import Markup
 
 from connector.adapter import Adapter, Agent, Entry, Ref, Sales
 from connector.errors import ConfigError, Rejected
 from connector.exotel.model import Call, Outcome
 from connector.options import ChatOptions, Options
 from connector.phone import display
-from connector.pipeline.plan import Step, Target, answered_by, settled, uses
+from connector.pipeline.plan import Step, Target, answered_by, link_of, talk_time, uses
 from connector.pipeline.sandbox import compiled, rendered
 from connector.pipeline.words import CHAT, DESK, SALES, TITLES, Words
 
@@ -56,6 +55,7 @@ _READ_OF_A_CALL: Final = {
     *("direction", "outcome", "status", "customer_number", "exophone", "agent_number", "duration_s"),
     *("recording_url", "started_at", "ended_at", "disconnected_by", "voicemail"),
 }
+_LINE_ENDS: Final = re.compile(r"(?i)<br ?/?>|</p>|</div>")
 _LEFT_OUT: Final = "left out, the link does not lead to Exotel"
 
 
@@ -102,8 +102,8 @@ def _main_record(target: Target) -> str:
 
 def _plain(html: str) -> str:
     """The words of HTML that we rendered, a line per line."""
-    lines = re.sub(r"(?i)<br ?/?>|</p>|</div>", "\n", html)
-    return unescape(nh3.clean(lines, tags=set())).strip()
+    lines = _LINE_ENDS.sub("\n", html).splitlines()
+    return "\n".join(Markup(line).striptags() for line in lines).strip()  # noqa: S704 - it leaves as plain text
 
 
 def without(entry: Entry, parts: frozenset[str]) -> Entry:
@@ -152,9 +152,9 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
     tenant, connection = target.tenant, target.connection
     number = display(call.customer_number, tenant.country)
     agent = answered_by(call, connection.agents)
-    shown = settled(call, target, outcome)
-    is_left_out = bool(call.recording_url) and not shown.recording_url and connection.options.recording != "none"
-    talked = shown.duration_s
+    link = link_of(call, target)
+    is_left_out = bool(call.recording_url) and not link and connection.options.recording != "none"
+    talked = talk_time(call, outcome)
     return {
         "number": number,
         "number_label": "To" if call.direction == "outbound" else "From",
@@ -167,7 +167,7 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
         "call_sid": call.call_sid or "",
         "custom_field": call.custom_field or "",
         "digits": [{"label": d.label, "digits": d.digits} for d in call.digits],
-        "recording": shown.recording_url or "",
+        "recording": link or "",
         "recording_left_out": _LEFT_OUT if is_left_out else "",
         "voicemail": call.voicemail,
         "duration": clock_time(talked) if talked else "",
