@@ -223,12 +223,13 @@ def _written(sql: Sql) -> list[Written]:
 
 @contextlib.asynccontextmanager
 async def _standins(everything: bool) -> AsyncIterator[dict[str, tuple[ModuleType, str]]]:
-    """Adapter -> its stand-in's module and URL: desks, or all."""
+    """Adapter -> its stand-in's module and URL: plain help desks, or all."""
     found: dict[str, tuple[ModuleType, str]] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name, adapter in registry.adapters().items():
             module = _standin_of(adapter)
-            if module is None or not (everything or issubclass(adapter, Desk)):
+            is_plain_desk = issubclass(adapter, Desk) and not issubclass(adapter, Sales)
+            if module is None or not (everything or is_plain_desk):
                 continue
             runner = web.AppRunner(module.standin(), access_log=None)
             await runner.setup()
