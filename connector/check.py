@@ -133,12 +133,8 @@ async def _status(client: aiohttp.ClientSession, host: str, tenant: Tenant) -> i
 
 def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: SecretBox, config: Config) -> Adapter[Any]:
     """The connection's adapter, outside of quota and pause."""
-    cls = registry.get(connection.adapter)
-    http = CrmHttp(client, Unlimited())
     home = Home(config.home_url, box.token(f"home:{connection.id}"))
-    adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
-    http.bind(adapter)
-    return adapter
+    return registry.made_for(connection, CrmHttp(client, Unlimited()), home)
 
 
 def _session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:

@@ -8,9 +8,11 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
-from connector.adapter import Adapter, Chat, Desk, EditableNotes, Files, Leads, Sales, Settings, Tasks
+from connector.adapter import Adapter, Chat, Desk, EditableNotes, Files, Home, Leads, Sales, Settings, Tasks
+from connector.crm_http import CrmHttp
 from connector.errors import ConfigError
 from connector.options import Options
+from connector.tenants import Connection
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,14 @@ def get(name: str) -> type[Adapter[Any]]:
     except KeyError:
         known = ", ".join(adapters()) or "none"
         raise ConfigError(f"there is no adapter {name!r}; known adapters: {known}") from None
+
+
+def made_for(connection: Connection, http: CrmHttp, home: Home) -> Adapter[Any]:
+    """The connection's adapter, speaking through `http`. Raises `ConfigError` where it is not installed."""
+    cls = get(connection.adapter)
+    adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
+    http.bind(adapter)
+    return adapter
 
 
 def families(adapter: type[Adapter[Any]]) -> tuple[str, ...]:

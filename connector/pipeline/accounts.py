@@ -70,13 +70,9 @@ class Accounts:
 
     def make(self, connection: Connection, budget: Gate | Unlimited) -> Adapter[Any]:
         """A new adapter that spends from `budget`."""
-        cls = registry.get(connection.adapter)
         tokens = self._tokens.of(connection.credential_id) if connection.credential_id is not None else None
-        http = CrmHttp(self._client, budget, tokens)
         home = Home(self._home_url(), self._box.token(f"home:{connection.id}"))
-        adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
-        http.bind(adapter)
-        return adapter
+        return registry.made_for(connection, CrmHttp(self._client, budget, tokens), home)
 
     def gate(self, connection: Connection) -> Gate:
         """The gate of the connection's account."""
