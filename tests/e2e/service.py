@@ -189,6 +189,18 @@ class StandIn(Process):
         """Sets what goes wrong; see `connector.kit.faults.Faults`."""
         await self.control("faults", "PUT", values)
 
+    async def writes(self) -> int:
+        """How many requests came that write something."""
+        requests: dict[str, int] = (await self.control("state"))["requests"]
+        return sum(count for path, count in requests.items() if not path.startswith("GET "))
+
+    async def wrote_more_than(self, writes: int, within_s: float = 60.0) -> None:
+        """Returns once more than so many have come."""
+        until = time.monotonic() + within_s
+        while await self.writes() <= writes:
+            assert time.monotonic() < until, f"no write within {within_s} s: {self.tail()}"
+            await asyncio.sleep(0.01)
+
     async def written(self) -> "Written":
         """All its records."""
         return Written(**await self.control("dump"))
