@@ -49,7 +49,7 @@ async def test_killed_at_random_moments_during_a_thousand_calls(tmp_path: Path) 
             for number in range(KILLS):
                 for _ in range(math.ceil(CALLS / KILLS)):
                     let_go.release()
-                # Every fifth time not even the start is waited for; else it dies amid its writes, however slow the machine.
+                # It dies amid its writes, however slow the machine; every fifth time its start is not waited for.
                 if number % 5 == 4:
                     await service.start(ready=False)
                 else:
