@@ -78,7 +78,8 @@ class Accounts:
         """The gate of the connection's account."""
         gate = self.gates.get(connection.account)
         if gate is None:
-            gate = Gate(connection.account, registry.get(connection.adapter), self._clock)
+            adapter = registry.get(connection.adapter)
+            gate = Gate(connection.account, adapter.limits, self._clock, in_flight=adapter.in_flight)
             # Headers are read by an adapter that never sends: two connections of one account may take turns.
             gate.reads_headers_with(self.make(connection, Unlimited()))
             gate.state = self._stored.get(connection.account, gate.state)

@@ -76,16 +76,19 @@ class GateState:
 class Gate:
     """The gate of one account. Implements `crm_http.Budget`."""
 
-    def __init__(self, account: str, adapter: type[Adapter[Any]], clock: Clock) -> None:
+    def __init__(
+        self, account: str, limits: Mapping[str, tuple[int, float]], clock: Clock, *, in_flight: int = 32
+    ) -> None:
+        """`limits`: bucket -> requests, in so many seconds; `in_flight`: deliveries that may run at once."""
         self.account = account
         self.state = GateState()
         self.running = 0
         #: Calls that may run at once while work comes back after a fault; None: as many as `in_flight` lets.
         self.ramp: int | None = None
-        self.in_flight = adapter.in_flight
+        self.in_flight = in_flight
         self._clock = clock
         self._learn: Callable[[Mapping[str, str]], Mapping[str, Quota]] = lambda _headers: {}
-        self._buckets = {name: _Bucket(n, per_s) for name, (n, per_s) in adapter.limits.items()}
+        self._buckets = {name: _Bucket(n, per_s) for name, (n, per_s) in limits.items()}
 
     def reads_headers_with(self, adapter: Adapter[Any]) -> None:
         """The adapter that knows what an answer's headers mean."""
@@ -140,13 +143,16 @@ class Gate:
 
     # --- may a request leave? (crm_http.Budget) ---
 
-    async def spend(self, bucket: str) -> None:
-        """Takes one request of the bucket, and of `all`. Raises `RateLimited` where the wait is long."""
+    async def spend(self, bucket: str, *, kept: float = _KEPT) -> None:
+        """Takes one request of the bucket, and of `all`. Raises `RateLimited` where the wait is long.
+
+        `kept`: share of the quota that is left to more urgent requests.
+        """
         names = [name for name in dict.fromkeys(("all", bucket)) if name in self._buckets]
         waited = 0.0
         while names:
             now = self._clock.monotonic()
-            wait = max(self._buckets[name].wait_s(now) for name in names)
+            wait = max(self._buckets[name].wait_s(now, kept=kept) for name in names)
             if wait <= 0:
                 for name in names:
                     self._buckets[name].take(now)
