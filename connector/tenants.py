@@ -5,6 +5,7 @@ process is seen within a second, and looked for before any 401).
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,14 +75,21 @@ class Directory:
     tenants_by_id: Mapping[int, Tenant] = field(default_factory=dict)
     hooks: Mapping[str, Tenant] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
+    #: `Connection.account` -> the connections that share its quota
+    accounts: Mapping[str, list[Connection]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, version: int, tenants: list[Tenant]) -> "Directory":
         """A directory of these tenants."""
+        accounts = defaultdict(list)
+        for tenant in tenants:
+            for connection in tenant.connections:
+                accounts[connection.account].append(connection)
         return cls(
             version=version,
             tenants={t.sid: t for t in tenants},
             tenants_by_id={t.id: t for t in tenants},
             hooks={hashlib.sha256(t.hook_token.get_secret_value().encode()).hexdigest(): t for t in tenants},
             connections={c.id: c for t in tenants for c in t.connections},
+            accounts=accounts,
         )

@@ -32,7 +32,8 @@ _LOG_FRAMES = 65_536
 class Database:
     """The store. `read` and `write` run functions of `queries`; nothing else speaks SQL."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, single_process: bool | None = None) -> None:
+        """`single_process`: whether no other process serves this store; by default so where it is a file."""
         parsed = make_url(url)
         if parsed.get_backend_name() != "sqlite":
             raise ConfigError(
@@ -41,8 +42,9 @@ class Database:
         if parsed.database in (None, "", ":memory:"):
             raise ConfigError("the database URL names no file; accepted events would not outlive the process")
         self.url = url
-        #: One process serves this store: claims that are there at its start belong to nobody.
-        self.single_process = True
+        #: One process serves this store: claims that are there at its start belong to nobody, and what replicas would
+        #: have to share is kept in memory.
+        self.single_process = True if single_process is None else single_process
         self.path: str = str(parsed.database)
         self._engine = create_engine(parsed, pool_size=8, connect_args={"timeout": 1.0, "check_same_thread": False})
         event.listen(self._engine, "connect", _on_connect)

@@ -294,7 +294,7 @@ step = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-#: What the account allows: pause and circuit outlive a restart, the rate is shared by replicas in chunks.
+#: What the account allows: pause, circuit and ramp-up outlive a restart and are the same for all replicas.
 gate = Table(
     "gate",
     metadata,
@@ -303,12 +303,37 @@ gate = Table(
     Column("reason", Text),
     #: Next probe of a paused account.
     Column("probe_at", Double),
+    #: Somebody probes it now, and is given up after this time.
+    Column("probing_until", Double),
     #: Circuit: nothing is sent before this time.
     Column("open_until", Double),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    #: Deliveries that may run at once while work comes back after a fault; null: no fault.
+    Column("ramp", Integer),
     #: JSON: bucket -> what headers last told
     Column("quota", Text, nullable=False, server_default="{}"),
+    #: Rises with every write; a write that names an older one is refused.
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", Double, nullable=False, index=True),
+)
+
+#: What replicas spend of an account's quotas, and hold of them for a moment; one process counts in memory instead.
+quota = Table(
+    "quota",
+    metadata,
+    Column("account", String(255), primary_key=True),
+    Column("bucket", String(64), primary_key=True),
+    #: JSON of a `window.Window`; empty for an instant, in the transaction that makes it
+    Column("state", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
+)
+
+#: Processes that live on this store; one that was not seen for a while is dead.
+replica = Table(
+    "replica",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("seen_at", Double, nullable=False),
 )
 
 #: The newest popup per call and agent, for the agents' browsers.
