@@ -1,6 +1,7 @@
 """Quota: whether one more request of an account's bucket may leave, counted in this process or shared by replicas."""
 
 import asyncio
+import contextlib
 import dataclasses
 import random
 from collections.abc import Callable
@@ -76,18 +77,22 @@ class SharedQuota:
         self.replicas = replicas
         self.clock = clock
         self._telling: set[asyncio.Task[None]] = set()
+        self._is_ending = False
 
     def __call__(self, account: str, name: str, limit: int, per_s: float) -> Bucket:
         return _SharedBucket(self, account, name, limit, per_s)
 
     def aside(self, bucket: "_SharedBucket") -> None:
         """Passes on what was learned, beside the work."""
+        if self._is_ending:
+            return
         task = asyncio.get_running_loop().create_task(bucket.tell())
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
     async def ended(self) -> None:
-        """Returns once all is passed on."""
+        """Returns once all is passed on; what is learned later is not."""
+        self._is_ending = True
         await asyncio.gather(*self._telling)
 
 
@@ -155,13 +160,18 @@ class _SharedBucket:
         self._shared.aside(self)
 
     async def tell(self) -> None:
-        """Passes on what was learned; where the store is busy, the next draw does."""
+        """Passes on what was learned, and what is left of a chunk that ran out; where the store is busy, the next
+        draw does.
+        """
         async with self._lock:
-            if self._told is not None:
-                try:
-                    await self._draw(self._kept, self._left if self.has(self._kept) else 0)
-                except StoreBusy:
-                    return
+            is_alive = self.has(self._kept)
+            if self._told is not None or (self._left > 0 and not is_alive):
+                with contextlib.suppress(StoreBusy):
+                    await self._draw(self._kept, self._left if is_alive else 0)
+
+    def _ran_out(self, until: float) -> None:
+        if self._until == until and self._left > 0:
+            self._shared.aside(self)
 
     def _known_wait_s(self, kept: float) -> float | None:
         if self.has(kept):
@@ -209,6 +219,7 @@ class _SharedBucket:
             return  # an answer told to stop while the wish was under way
         if drawn.granted > 0:
             self._left, self._kept, self._until = drawn.granted, kept, now + CHUNK_S
+            asyncio.get_running_loop().call_later(CHUNK_S + _SPREAD_S, self._ran_out, self._until)
         elif wanted > 0:
             wait = drawn.wait_s + random.uniform(0, _SPREAD_S)  # noqa: S311 - jitter
             self._refused_until, self._refused_kept = now + wait, kept

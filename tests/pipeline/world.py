@@ -188,14 +188,18 @@ async def world(
     account: Any = None,
     clock: ManualClock | None = None,
     deliver: bool = True,
+    single_process: bool = True,
     **changes: Any,
 ) -> AsyncIterator[World]:
-    """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart."""
+    """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart.
+
+    `single_process`: False where `replica` adds others.
+    """
     clock = clock or ManualClock()
     account = account or standin_of(adapter).Account(clock=clock.now)
     faults = Faults()
     config = Config.from_env({"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"})
-    db = Database(config.database_url)
+    db = Database(config.database_url, single_process=single_process)
     async with TestServer(standin_of(adapter).standin(account, faults)) as server, db.running():
         await asyncio.to_thread(db.transact, upgrade)
         box = open_box(config, db)
@@ -208,6 +212,17 @@ async def world(
             await made.apply(tenant_file(base_url, adapter, agents=await _own_agents(made, config), **changes))
         async with directories.running(), pipeline.running(deliver=deliver):
             yield made
+
+
+@contextlib.asynccontextmanager
+async def replica(of: World, *, deliver: bool = True) -> AsyncIterator[World]:
+    """Another process's part on the store of a world that has `single_process=False`; the CRM and the clock are one."""
+    db = Database(of.db.url, single_process=False)
+    async with db.running():
+        directories = Directories(db, of.box)
+        pipeline = Pipeline(db, of.box, directories, home_url=lambda: "http://127.0.0.1:1", clock=of.clock)
+        async with directories.running(), pipeline.running(deliver=deliver):
+            yield World(db, of.box, directories, pipeline, of.account, of.faults, of.clock, of.base_url)
 
 
 async def _own_agents(made: World, config: Config) -> list[dict[str, str]]:
