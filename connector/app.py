@@ -90,20 +90,27 @@ class _DeskTokens:
     def __init__(self, app: web.Application) -> None:
         self._app = app
         self._directory: Directory | None = None
+        #: Connection's id -> digest of its token, which never changes.
+        self._digests: dict[str, bytes] = {}
         self._connections: dict[bytes, str] = {}
 
     def connection_of(self, token: str) -> str | None:
         """Id of the enabled connection whose token this is."""
         directory = self._app[DIRECTORIES].current
         if directory is not self._directory:
-            box = self._app[BOX]
             self._connections = {
-                _digest(box.token(f"home:{connection.id}")): connection.id
+                self._digest_of(connection.id): connection.id
                 for connection in directory.connections.values()
                 if connection.enabled and connection.adapter == "local"
             }
             self._directory = directory
         return self._connections.get(_digest(token))
+
+    def _digest_of(self, connection_id: str) -> bytes:
+        digest = self._digests.get(connection_id)
+        if digest is None:
+            digest = self._digests[connection_id] = _digest(self._app[BOX].token(f"home:{connection_id}"))
+        return digest
 
 
 def _digest(token: str) -> bytes:

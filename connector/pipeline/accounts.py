@@ -100,8 +100,9 @@ class Accounts:
         return adapter
 
     def forget_adapters(self) -> None:
-        """Drops the adapters: connections may have changed, and older revisions are rarely asked for again."""
-        self._adapters.clear()
+        """Drops adapters of connections that changed, and of older revisions, which are rarely asked for again."""
+        connections = self._directory().connections
+        self._adapters = {place: made for place, made in self._adapters.items() if connections.get(place[0]) is made[0]}
 
     def make(self, connection: Connection, budget: Gate | Unlimited) -> Adapter[Any]:
         """A new adapter that spends from `budget`."""

@@ -62,6 +62,8 @@ tenant = Table(
     #: JSON: secret's name -> keyed hash of the file's value at the last apply; a rotated token is not put back.
     Column("applied", Text, nullable=False, server_default="{}"),
     Column("hook_token_hash", String(64), nullable=False, unique=True),
+    #: `config.version` as of the last change of this tenant or its connections.
+    Column("version", BigInteger, nullable=False, server_default=text("0"), index=True),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )

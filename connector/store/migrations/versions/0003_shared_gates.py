@@ -1,4 +1,4 @@
-"""gates, quotas and live processes, as replicas share them
+"""gates, quotas, live processes and changed tenants, as replicas share them
 
 Revision: 0003
 """
@@ -18,6 +18,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("probing_until", sa.Double(), nullable=True))
         batch_op.add_column(sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
         batch_op.create_index("ix_gate_updated_at", ["updated_at"], unique=False)
+    with op.batch_alter_table("tenant", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+        batch_op.create_index("ix_tenant_version", ["version"], unique=False)
     op.create_table(
         "quota",
         sa.Column("account", sa.String(length=255), nullable=False),
