@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal_column, not_, or_, select
 
 from connector.store import schema
 
@@ -98,12 +98,17 @@ class CallView:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many deliveries of an adapter are not done. `oldest_due_s`: how long the oldest has been due."""
+    """How many deliveries of an adapter are not done.
+
+    `due`: how many of them could be worked on now, and nobody does; `oldest_due_s`: since when the oldest of these.
+    What waits for a time, or for an account that lets nothing through, is none: more replicas would not help it.
+    """
 
     adapter: str
     state: str
     reason: str | None
     count: int
+    due: int
     oldest_due_s: float
 
 
@@ -237,18 +242,30 @@ def alive(connection: Connection) -> bool:
 
 def backlog(connection: Connection, now: float) -> list[Backlog]:
     """What is pending or dead, by adapter and reason."""
-    oldest = func.min(case((_delivery.state == _word("pending"), _delivery.due_at)))
+    gate = schema.gate.c
+    is_free = or_(_delivery.owner.is_(None), _delivery.lease_until <= now)
+    lets_through = and_(_connection.enabled, not_(func.coalesce(gate.paused, false())))
+    is_closed = func.coalesce(gate.open_until, 0) <= now
+    is_due = and_(_delivery.state == _word("pending"), _delivery.due_at <= now, is_free, lets_through, is_closed)
     rows: list[Backlog] = []
     # One state at a time: each has a partial index of its own, so that what is done is not counted over.
     for state in ("pending", "dead"):
         query = (
-            select(_connection.adapter, _delivery.reason, func.count(), oldest)
+            select(
+                _connection.adapter,
+                _delivery.reason,
+                func.count(),
+                func.count(case((is_due, 1))),
+                func.min(case((is_due, _delivery.due_at))),
+            )
             .join_from(schema.delivery, schema.connection)
+            .join(schema.gate, gate.account == _connection.account, isouter=True)
             .where(_delivery.state == _word(state))
             .group_by(_connection.adapter, _delivery.reason)
         )
-        for adapter, reason, count, due_at in connection.execute(query):
-            rows.append(Backlog(adapter, state, reason, count, max(0.0, now - due_at) if due_at is not None else 0.0))
+        for adapter, reason, count, due, due_at in connection.execute(query):
+            waited_s = now - due_at if due_at is not None else 0.0
+            rows.append(Backlog(adapter, state, reason, count, due, waited_s))
     return rows
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from connector.directories import Directories
 from connector.errors import StoreBusy
@@ -331,6 +331,8 @@ class TestHealth:
         assert 'connector_gates{adapter="freshdesk",state="paused"} 1.0' in lines
         assert 'connector_gates{adapter="freshdesk",state="open"} 1.0' in lines
         assert any(line.startswith('connector_oldest_due_seconds{adapter="freshdesk"}') for line in lines)
+        # Of four pending ones three wait for a paused account.
+        assert 'connector_due_deliveries{adapter="freshdesk"} 1.0' in lines
         assert not [line for line in lines if MINE in line or "support" in line]
 
     async def test_a_store_that_does_not_answer(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,6 +345,28 @@ class TestHealth:
             async with api.client.get(path, headers=bearer(TOKENS.operator)) as answer:
                 assert answer.status == 503
                 assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "due"),
+    [
+        ("update gate set paused = false", 4),
+        ("update connection set enabled = false", 0),
+        ("update delivery set due_at = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at - 1", 1),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 9e9, 0)", 0),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 1, 0)", 1),
+    ],
+)
+def test_due_is_what_more_replicas_would_help(tmp_path: Path, change: str, due: int) -> None:
+    db = filled(tmp_path)
+    db.transact(lambda sql: sql.execute(text(change)))
+    rows = db.transact(views.backlog, AT + 10)
+    assert sum(row.due for row in rows) == due
+    assert max(row.oldest_due_s for row in rows) == (10 if due else 0)
+    assert sum(row.count for row in rows) == 6
+    db.dispose()
 
 
 @pytest.mark.parametrize("state", ["pending", "retrying", "dead"])
