@@ -70,14 +70,13 @@ class Accounts:
         #: What is stored of gates that nobody asked for yet.
         self._stored: dict[str, GateState] = {}
         self._paused: set[str] = set()
-        self._seen_until = 0.0
+        #: When the newest of the rows that were seen was written.
+        self._newest_at = 0.0
 
     async def look(self) -> None:
         """Learns what other replicas wrote of their gates since the last look. Raises `StoreBusy`."""
-        begun = self._clock.now()
-        rows = await self._db.read(queries.gates, self._seen_until)
-        self._seen_until = begun - _OVERLAP_S
-        for row in rows:
+        for row in await self._db.read(queries.gates, self._newest_at - _OVERLAP_S):
+            self._newest_at = max(self._newest_at, row.updated_at)
             gate = self.gates.get(row.account)
             known = gate.state if gate is not None else self._stored.get(row.account)
             # What is being written here meets the row by itself.

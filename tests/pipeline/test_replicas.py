@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from sqlalchemy import text
+
+from connector.clock import SYSTEM
 from connector.pipeline.gate import PROBE_EVERY_S, Gate
 from connector.pipeline.replicas import DEAD_S, Replicas
 from connector.store.database import Database
 from connector.store.migrate import upgrade
-from tests.pipeline.world import SID, ManualClock, World, replica, standin_of, tenant_file, world
+from tests.databases import config_in
+from tests.pipeline.world import SID, World, replica, standin_of, tenant_file, world
 
 #: What a replica wrote has reached the others: design, about a second; here with room for a slow machine.
 _SOON_S = 10.0
@@ -64,8 +68,7 @@ async def test_a_pause_reaches_the_other_and_so_does_its_end(tmp_path: Path) -> 
         account.keys = None
         await b.pipeline.resume(gate(b).account)
         await soon(lambda: not gate(a).state.paused)
-        await a.settle()
-        assert len(a.tickets) == 2
+        await soon(lambda: len(a.tickets) == 2)  # by whichever of them has the room
 
 
 async def test_one_replica_at_a_time_probes(tmp_path: Path) -> None:
@@ -150,23 +153,26 @@ async def test_two_that_write_at_once_agree(tmp_path: Path) -> None:
 
 
 async def test_each_takes_its_part_and_a_dead_one_gives_it_back(tmp_path: Path) -> None:
-    clock = ManualClock()
-    url = f"sqlite:///{tmp_path}/c.db"
-    first, second, third = (Database(url, single_process=False) for _ in range(3))
-    await asyncio.to_thread(first.transact, upgrade)
-    async with first.running(), second.running(), third.running():
-        alive = [Replicas(db, clock) for db in (first, second, third)]
+    db = Database(config_in(tmp_path).database_url, single_process=False)
+    await asyncio.to_thread(db.transact, upgrade)
+
+    async def silent_for(seconds: float, id_: str) -> None:
+        aged = text("update replica set seen_at = seen_at - :seconds where id = :id")
+        await asyncio.to_thread(db.transact, lambda sql: sql.execute(aged, {"seconds": seconds, "id": id_}))
+
+    async with db.running():
+        alive = [Replicas(db, SYSTEM) for _ in range(3)]
         for one in (*alive, *alive):
             await one.beat()
         for total in (1, 4, 32, 100):
             assert sum(one.part(total, "acme.freshdesk.com") for one in alive) == total
         assert {one.part(30, "acme") for one in alive} == {10}
         # Nobody hears of the third any more; a beat late is no death.
-        clock.advance(DEAD_S - 1)
+        await silent_for(DEAD_S - 5, alive[2].id)
         for one in alive[:2]:
             await one.beat()
             assert one.count == 3
-        clock.advance(2)
+        await silent_for(5, alive[2].id)
         for one in alive[:2]:
             await one.beat()
             assert one.part(32, "acme") == 16

@@ -1,6 +1,7 @@
 """Access tokens: refreshed once however many ask, kept sealed, shared by connections and processes."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,12 +17,12 @@ from sqlalchemy import text
 
 from connector.adapter import Grant
 from connector.clock import SYSTEM
-from connector.config import Config
 from connector.errors import AuthFailed, CrmUnavailable, RateLimited
 from connector.pipeline.tokens import SharedTokens
 from connector.store.database import Database
 from connector.store.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
+from tests.databases import config_in
 from tests.pipeline.world import ManualClock
 
 
@@ -52,7 +53,7 @@ async def stage(folder: Path) -> AsyncIterator[tuple[LoginService, Database, Sec
     service = LoginService()
     app = web.Application()
     app.router.add_post("/token", service.handle)
-    config = Config.from_env({"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"})
+    config = config_in(folder)
     db = Database(config.database_url)
     async with TestServer(app) as server, db.running():
         await asyncio.to_thread(db.transact, upgrade)
@@ -64,8 +65,9 @@ async def stage(folder: Path) -> AsyncIterator[tuple[LoginService, Database, Sec
                 sql.execute(
                     text(
                         "insert into tenant (id, sid, settings, secrets, hook_token_hash, created_at, updated_at)"
-                        " values (1, 't', '{}', x'00', 'h', 0, 0)"
-                    )
+                        " values (1, 't', '{}', :nothing, 'h', 0, 0)"
+                    ),
+                    {"nothing": b""},
                 ),
                 sql.execute(
                     text("insert into credential (id, tenant_id, identity, sealed) values (7, 1, 'i', :sealed)"),
@@ -181,10 +183,11 @@ from connector.pipeline.tokens import SharedTokens
 from connector.store.database import Database
 from connector.store.secrets import open_box
 
-async def main(url, token_url):
-    db = Database(url, single_process=False)
+async def main(token_url):
+    config = Config.from_env()
+    db = Database(config.database_url, single_process=False)
     async with db.running(), aiohttp.ClientSession() as client:
-        box = open_box(Config(database_url=url), db)
+        box = open_box(config, db)
         await SharedTokens(db, box, client, SYSTEM).token(7, Grant(token_url, "client", "s3cret", "refresh-1"), None)
 
 asyncio.run(main(*sys.argv[1:]))
@@ -195,7 +198,10 @@ async def test_a_replica_that_dies_in_mid_refresh_is_followed_by_another(tmp_pat
     clock = ManualClock()
     async with stage(tmp_path) as (service, db, box, grant), aiohttp.ClientSession() as client:
         service.first_waits_for = asyncio.Event()
-        dying = await asyncio.create_subprocess_exec(sys.executable, "-c", _DYING, db.url, grant.token_url)
+        config = config_in(tmp_path)
+        env = {**os.environ, "CONNECTOR_DATABASE_URL": config.database_url}
+        env |= {"CONNECTOR_SECRET_KEY": config.secret_key} if config.secret_key else {}
+        dying = await asyncio.create_subprocess_exec(sys.executable, "-c", _DYING, grant.token_url, env=env)
         try:
             await asked(service, 1)
         finally:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from connector.store.dialects import NOW
+
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
@@ -18,6 +20,7 @@ class GateRow:
     failures: int
     ramp: int | None
     version: int
+    updated_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +34,12 @@ class ProbeClaim:
     until: float
 
 
-_COLUMNS = "account, paused, reason, probe_at, open_until, failures, ramp, version"
+_COLUMNS = "account, paused, reason, probe_at, open_until, failures, ramp, version, updated_at"
 _CHANGED = text(f"select {_COLUMNS} from gate where updated_at > :since")  # noqa: S608 - columns, written by us
 _GATE = text(f"select {_COLUMNS} from gate where account = :account")  # noqa: S608 - columns, written by us
 _WRITE = text(
-    "insert into gate (account, paused, reason, probe_at, open_until, failures, ramp, version, updated_at) "
-    "values (:account, :paused, :reason, :probe_at, :open_until, :failures, :ramp, 1, :now) "
+    f"insert into gate ({_COLUMNS}) "  # noqa: S608 - columns, written by us
+    f"values (:account, :paused, :reason, :probe_at, :open_until, :failures, :ramp, 1, {NOW}) "
     "on conflict (account) do update set paused = excluded.paused, reason = excluded.reason,"
     " probe_at = excluded.probe_at, open_until = excluded.open_until, failures = excluded.failures,"
     " ramp = excluded.ramp, version = gate.version + 1, probing_until = null, updated_at = excluded.updated_at"
@@ -58,8 +61,9 @@ def write_gates(connection: Connection, rows: Sequence[tuple[GateRow, float]]) -
 
     None: written, with the next version. Else the row as another replica wrote it meanwhile: nothing was changed.
     """
-    found: list[GateRow | None] = []
-    for gate, now in rows:
+    found: dict[int, GateRow | None] = {}
+    # In one order everywhere: two replicas never wait for each other.
+    for place, (gate, now) in sorted(enumerate(rows), key=lambda one: one[1][0].account):
         values = {
             "account": gate.account,
             "paused": gate.paused,
@@ -72,8 +76,8 @@ def write_gates(connection: Connection, rows: Sequence[tuple[GateRow, float]]) -
             "now": now,
         }
         is_written = connection.execute(_WRITE, values).rowcount
-        found.append(None if is_written else _row(connection.execute(_GATE, {"account": gate.account}).one()))
-    return found
+        found[place] = None if is_written else _row(connection.execute(_GATE, {"account": gate.account}).one())
+    return [found[place] for place in range(len(rows))]
 
 
 def claim_probes(connection: Connection, claims: Sequence[ProbeClaim]) -> list[bool]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from connector.store.dialects import NOW
 from connector.store.window import Window
 
 #: A chunk may be spent for so long.
@@ -19,6 +20,7 @@ class Draw:
     account: str
     bucket: str
     owner: str
+    #: Unix seconds; where the database has a clock, that one decides.
     now: float
     #: What is declared of the bucket, where nobody drew from it before.
     limit: int
@@ -49,8 +51,8 @@ class Drawn:
 
 # Locks the row: what another replica drew is seen, and the next one waits until this is committed.
 _LOCK = text(
-    "insert into quota (account, bucket, state, updated_at) values (:account, :bucket, '', :now)"
-    " on conflict (account, bucket) do update set updated_at = excluded.updated_at returning state"
+    f"insert into quota (account, bucket, state, updated_at) values (:account, :bucket, '', {NOW})"  # noqa: S608 - ours
+    " on conflict (account, bucket) do update set updated_at = excluded.updated_at returning state, updated_at"
 )
 _KEEP = text("update quota set state = :state where account = :account and bucket = :bucket")
 
@@ -61,20 +63,20 @@ def draw(connection: Connection, wishes: Sequence[Draw]) -> list[Drawn]:
     # In one order everywhere: two replicas never wait for each other.
     for place, wish in sorted(enumerate(wishes), key=lambda one: (one[1].account, one[1].bucket)):
         names = {"account": wish.account, "bucket": wish.bucket}
-        state: str = connection.execute(_LOCK, {**names, "now": wish.now}).scalar_one()
+        state, now = connection.execute(_LOCK, {**names, "now": wish.now}).one()
         window = Window.load(state) if state else Window(wish.limit, wish.per_s)
-        drawn[place] = _grant(window, wish)
+        drawn[place] = _grant(window, wish, now)
         connection.execute(_KEEP, {**names, "state": window.dump()})
     return [drawn[place] for place in range(len(wishes))]
 
 
-def _grant(window: Window, wish: Draw) -> Drawn:
-    window.settle(wish.owner, wish.used, wish.now - wish.used_ago_s)
+def _grant(window: Window, wish: Draw, now: float) -> Drawn:
+    window.settle(wish.owner, wish.used, now - wish.used_ago_s)
     if wish.told:
-        window.correct(wish.now - wish.told_ago_s, **wish.told)
-    free = window.free(wish.now, wish.kept)
+        window.correct(now - wish.told_ago_s, **wish.told)
+    free = window.free(now, wish.kept)
     granted = min(wish.want, free, max(1, free // (2 * wish.replicas)))
     if granted > 0:
-        window.hold(wish.owner, granted, wish.now + CHUNK_S)
-    wait_s = 0.0 if granted > 0 else window.wait_s(wish.now, wish.kept)
-    return Drawn(granted, wait_s, window.limit, window.per_s, window.counted(wish.now))
+        window.hold(wish.owner, granted, now + CHUNK_S)
+    wait_s = 0.0 if granted > 0 else window.wait_s(now, wish.kept)
+    return Drawn(granted, wait_s, window.limit, window.per_s, window.counted(now))

@@ -1,11 +1,14 @@
-"""Replicas: which processes are alive on this store."""
+"""Replicas: which processes are alive on this store, by the database's clock."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from connector.store.dialects import NOW
+
 _BEAT = text(
-    "insert into replica (id, seen_at) values (:id, :now) on conflict (id) do update set seen_at = excluded.seen_at"
+    f"insert into replica (id, seen_at) values (:id, {NOW})"  # noqa: S608 - ours
+    " on conflict (id) do update set seen_at = excluded.seen_at returning seen_at"
 )
 _BURY = text("delete from replica where seen_at <= :before")
 _LIVING = text("select id from replica where seen_at > :before order by id")
@@ -16,9 +19,9 @@ def beat(connection: Connection, rows: Sequence[tuple[str, float, float]]) -> li
     """Says that a replica lives: (id, now, dead after so many seconds). Gives the living, in order."""
     found = []
     for id_, now, dead_s in rows:
-        connection.execute(_BEAT, {"id": id_, "now": now})
-        connection.execute(_BURY, {"before": now - dead_s})
-        found.append([row[0] for row in connection.execute(_LIVING, {"before": now - dead_s})])
+        before = connection.execute(_BEAT, {"id": id_, "now": now}).scalar_one() - dead_s
+        connection.execute(_BURY, {"before": before})
+        found.append([row[0] for row in connection.execute(_LIVING, {"before": before})])
     return found
 
 
