@@ -311,6 +311,16 @@ gate = Table(
     Column("updated_at", Double, nullable=False),
 )
 
+#: Periodic jobs, as `retention:exotel535`: who runs one now, and when it is due next on whichever process is free.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("due_at", Double, nullable=False, server_default=text("0")),
+)
+
 #: The newest popup per call and agent, for the agents' browsers.
 popup = Table(
     "popup",
