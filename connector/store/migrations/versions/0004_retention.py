@@ -1,4 +1,4 @@
-"""Leases of periodic jobs
+"""leases of periodic jobs; what retention asks for
 
 Revision: 0004, after 0001
 """
@@ -21,7 +21,28 @@ def upgrade() -> None:
         sa.Column("due_at", sa.Double(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
     )
+    with op.batch_alter_table("tombstone", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("call_at", sa.Double(), nullable=True))
+
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_audit_detail",
+            ["tenant_id", "at"],
+            unique=False,
+            sqlite_where=sa.text("detail <> '{}'"),
+            postgresql_where=sa.text("detail <> '{}'"),
+        )
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_audit_detail",
+            sqlite_where=sa.text("detail <> '{}'"),
+            postgresql_where=sa.text("detail <> '{}'"),
+        )
+
+    with op.batch_alter_table("tombstone", schema=None) as batch_op:
+        batch_op.drop_column("call_at")
+
     op.drop_table("lease")
