@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 from connector.store import queries
 
 #: The tables that grow with every call.
-GROWING = ("event", "call", "delivery", "step")
+GROWING = ("event", "call", "delivery", "step", "contact", "tombstone", "popup", "recording", "audit")
 
 _SQL = re.compile(r"\s*(select|insert|update|delete|with)\s", re.IGNORECASE)
 _NAMED = re.compile(r"(?<!:):([a-z_]+)")

@@ -1,4 +1,7 @@
-"""Accept: events stored, and the work that they open, many requests in one commit."""
+"""Accept: events stored, and the work that they open, many requests in one commit.
+
+Of a call that retention pruned, no delivery is opened for a connection that a tombstone names (`retention`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,9 +33,15 @@ class NewEvent:
     deliveries: tuple[tuple[str, int, float, float, str], ...]
 
 
+# A call that retention closed for every connection it could go to is not made again, so its event finds no place.
 _NEW_CALL = text(
     "insert into call (tenant_id, call_sid, created_at) "  # noqa: S608
-    f"select tenant_id, call_sid, at from {rows_of('tenant_id', 'call_sid', 'at')} where true "
+    f"select r.tenant_id, r.call_sid, r.at from {rows_of('tenant_id', 'call_sid', 'connection_id', 'at')} r "
+    "where not exists (select 1 from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid)"
+    " or exists (select 1 from connection c where c.tenant_id = r.tenant_id and c.enabled"
+    "  and (r.connection_id is null or c.id = r.connection_id)"
+    "  and not exists (select 1 from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid"
+    "   and t.connection_id = c.id)) "
     "on conflict (tenant_id, call_sid) do nothing"
 )
 _EVENT_COLUMNS = "source, connection_id, kind, dedup, method, query, content_type"
@@ -45,13 +54,18 @@ _NEW_EVENT = text(
     "on conflict (call_id, dedup) do nothing returning dedup, call_id"
 )
 _BODY = text("update event set body = :body where call_id = :call_id and dedup = :dedup")
+_DELIVERY_FIELDS = (
+    *("tenant_id", "call_sid", "call_id", "connection_id", "reason", "priority", "due_at", "reopen_at", "at"),
+)
 # A delivery that nothing has failed yet is looked at earlier if the new event says so; one that waits for its retry
 # keeps its time. What was finished or dead is opened again.
 _NEW_DELIVERY = text(
     "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, reopen_at, created_at,"  # noqa: S608
-    " updated_at) select tenant_id, call_id, connection_id, 'pending', reason, priority, due_at, reopen_at, at, at "
-    f"from {rows_of('tenant_id', 'call_id', 'connection_id', 'reason', 'priority', 'due_at', 'reopen_at', 'at')} "
-    "where true on conflict (connection_id, call_id) do update set"
+    " updated_at) select r.tenant_id, r.call_id, r.connection_id, 'pending', r.reason, r.priority, r.due_at,"
+    " r.reopen_at, r.at, r.at "
+    f"from {rows_of(*_DELIVERY_FIELDS)} r "
+    "where not exists (select 1 from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid"
+    " and t.connection_id = r.connection_id) on conflict (connection_id, call_id) do update set"
     " version = delivery.version + 1,"
     " priority = case when delivery.state = 'pending' and delivery.priority < excluded.priority"
     "  then delivery.priority else excluded.priority end,"
@@ -66,7 +80,10 @@ _NEW_DELIVERY = text(
 
 
 def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
-    """Stores events and opens their deliveries. For each: whether it was new (an identical request is stored once)."""
+    """Stores events and opens their deliveries.
+
+    For each whether it is new: an identical request is stored once, one of a call that retention closed not at all.
+    """
     given = as_rows([_event(e) for e in events])
     connection.execute(_NEW_CALL, given)
     stored: dict[str, int] = {row[0]: row[1] for row in connection.execute(_NEW_EVENT, given)}
@@ -84,6 +101,7 @@ def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
             deliveries.append(
                 {
                     "tenant_id": e.tenant_id,
+                    "call_sid": e.call_sid,
                     "call_id": call_id,
                     "connection_id": connection_id,
                     "priority": priority,
