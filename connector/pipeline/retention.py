@@ -22,7 +22,7 @@ the dead letters may be away over a long weekend.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
@@ -42,14 +42,16 @@ Change = Callable[[Connection, Sequence[T]], Sequence[int]]
 EVERY_S: Final = 6 * 3600.0
 TOMBSTONE_DAYS: Final = 210
 _DAY_S: Final = 86400.0
-#: What one transaction deletes: it holds the writer, and with it acknowledgements, for a few milliseconds.
-_CALLS: Final = 20
-#: Rows of one read; of one transaction, where a row is all that goes.
+#: What one transaction deletes: it holds the writer, and with it acknowledgements, for a few milliseconds. Old rows lie
+#: scattered over the file, and their pages compete with the acknowledgements' for the disk: so few, and with rests.
+_CALLS: Final = 5
+_ROWS: Final = 50
+_FREE_PAGES: Final = 32
+#: Rows of one read.
 _PAGE: Final = 200
-_PAGES: Final = 32
 #: The writer is left to others for so many times what a transaction took.
 _REST: Final = 4.0
-_REST_LEAST_S: Final = 0.005
+_REST_LEAST_S: Final = 0.05
 _PATIENCE_S: Final = 30.0
 
 
@@ -70,7 +72,6 @@ class Retention:
         tombstones = await self._all(queries.expire_tombstones, now - TOMBSTONE_DAYS * _DAY_S)
         if calls or contacts or audits or tombstones:
             await self._give_back()
-            metrics.pruned(calls)
             log.info(
                 "old calls pruned",
                 extra={"tenant": tenant.sid, "calls": calls, "contacts": contacts, "expired": tombstones},
@@ -81,9 +82,10 @@ class Retention:
         place: Place | None = Place(0.0, 0)
         while place is not None:
             ids, place = await self._db.read(queries.old_calls, tenant.id, before, place, _PAGE)
-            for start in range(0, len(ids), _CALLS):
-                wish = Prune(tuple(ids[start : start + _CALLS]), before, self._clock.now())
-                count += await self._write(queries.prune, wish)
+            for some in _parts(ids, _CALLS):
+                pruned = await self._write(queries.prune, Prune(some, before, self._clock.now()))
+                metrics.pruned(pruned)
+                count += pruned
         return count
 
     async def _contacts(self, tenant: Tenant, before: float) -> int:
@@ -94,21 +96,21 @@ class Retention:
                 numbers, after = await self._db.read(
                     queries.unseen_contacts, tenant.id, connection.id, before, after, _PAGE
                 )
-                if numbers:
-                    wish = Unseen(tenant.id, connection.id, tuple(numbers), before)
+                for some in _parts(numbers, _ROWS):
+                    wish = Unseen(tenant.id, connection.id, some, before)
                     count += await self._write(queries.forget_unseen, wish)
         return count
 
     async def _all(self, change: Change[tuple[Any, ...]], *row: Any) -> int:
         count = 0
-        while (done := await self._write(change, (*row, _PAGE))) > 0:
+        while (done := await self._write(change, (*row, _ROWS))) > 0:
             count += done
         return count
 
     async def _give_back(self) -> None:
         left = await self._db.read(space.spare)
         while left > 0:
-            left = await self._write(space.give_back, _PAGES)
+            left = await self._write(space.give_back, _FREE_PAGES)
         self._db.empty_log()
 
     async def _write(self, change: Change[T], row: T) -> int:
@@ -117,3 +119,8 @@ class Retention:
         result = await self._db.write_patiently(change, row, for_s=_PATIENCE_S)
         await asyncio.sleep(max(_REST_LEAST_S, _REST * (time.perf_counter() - began)))
         return result
+
+
+def _parts(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])

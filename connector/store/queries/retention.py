@@ -94,10 +94,7 @@ _EMPTY_AUDIT = text(
     "update audit set detail = '{}' where id in (select id from audit"
     " where tenant_id = :tenant_id and at < :before and detail <> '{}' order by at limit :limit)"
 )
-_EXPIRED = text(
-    "select distinct tenant_id, call_sid from"
-    " (select tenant_id, call_sid from tombstone where made_at < :before order by made_at limit :limit) oldest"
-)
+_EXPIRED = text("select tenant_id, call_sid from tombstone where made_at < :before order by made_at limit :limit")
 _EXPIRE = text("delete from tombstone where tenant_id = :tenant_id and call_sid = :call_sid and made_at < :before")
 _CLOSED = text("select distinct connection_id from tombstone where tenant_id = :tenant_id and call_sid = :call_sid")
 
@@ -177,9 +174,12 @@ def expire_tombstones(connection: Connection, rows: Sequence[tuple[float, int]])
     """Deletes tombstones made (before, at most so many), of all tenants. For each: of how many calls."""
     expired = []
     for before, limit in rows:
-        calls = connection.execute(_EXPIRED, {"before": before, "limit": limit}).all()
+        # A call has several; it goes with all that are as old.
+        calls = {(row[0], row[1]) for row in connection.execute(_EXPIRED, {"before": before, "limit": limit})}
         if calls:
-            connection.execute(_EXPIRE, [{"tenant_id": c[0], "call_sid": c[1], "before": before} for c in calls])
+            connection.execute(
+                _EXPIRE, [{"tenant_id": tenant, "call_sid": sid, "before": before} for tenant, sid in sorted(calls)]
+            )
         expired.append(len(calls))
     return expired
 
