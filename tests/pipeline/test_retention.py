@@ -1,7 +1,6 @@
 """Retention: what is old goes for good, what is not finished stays, and nothing that was written is written again."""
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,12 @@ from adapters.freshdesk.standin import Account
 from connector.errors import StoreBusy
 from connector.pipeline import retention
 from connector.pipeline.retention import TOMBSTONE_DAYS, Retention
-from connector.store import queries, schema, space, trail
-from connector.store.database import Database, single
-from connector.store.migrate import upgrade
-from tests.pipeline.world import CALLER, RECORDING, ManualClock, World, tenant_file, world
-from tests.web.stubs import tenant
+from connector.store import queries, schema, trail
+from connector.store.database import single
+from tests.pipeline.world import CALLER, RECORDING, World, tenant_file, world
 
 DAY_S = 86400.0
 OTHER = "09876543210"
-#: The caller as any table may hold it.
-TRACES = (b"8884643606", b"recordings.exotel.com/exotelrecordings", b"Missed call", b"CallFrom")
 _INDEXED = (Index, UniqueConstraint, PrimaryKeyConstraint)
 OF_A_CALL = ("call", "event", "delivery", "step", "contact", "popup", "recording")
 
@@ -53,13 +48,6 @@ async def execute(w: World, statement: str, **values: Any) -> None:
         return [None] * len(rows)
 
     await w.db.write(change, values)
-
-
-async def on_disk(db: Database) -> None:
-    """Returns once the database file has everything; and the log nothing, where that was asked for."""
-    await asyncio.to_thread(db._checkpoint)
-    while db._is_log_full:
-        await asyncio.to_thread(db._checkpoint)
 
 
 def with_two(w: World) -> dict[str, Any]:
@@ -103,21 +91,6 @@ async def test_nothing_of_an_old_call_is_left_but_where_its_records_are(tmp_path
         assert row["url"].endswith(f"/a/tickets/{ticket['id']}")
         assert (row["call_at"], row["made_at"]) == (called_at, w.clock.now())
         assert w.tickets == [ticket]
-
-
-async def test_it_is_gone_from_the_files_too(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        for number in range(30):
-            await w.answered(f"sid{number}")
-        await w.settle()
-        await on_disk(w.db)
-        assert all(trace in (tmp_path / "c.db").read_bytes() for trace in TRACES[:2])
-        w.clock.advance(91 * DAY_S)
-        await prune(w)
-        await on_disk(w.db)
-        for name in ("c.db", "c.db-wal"):
-            content = (tmp_path / name).read_bytes()
-            assert [trace for trace in TRACES if trace in content] == [], name
 
 
 async def test_the_tenant_says_for_how_long(tmp_path: Path) -> None:
@@ -415,53 +388,3 @@ def test_what_hangs_on_a_call_goes_with_it_and_is_found_by_an_index() -> None:
         assert key.ondelete == "CASCADE", column
         indexes = [one.columns for one in (*table.indexes, *table.constraints) if isinstance(one, _INDEXED)]
         assert any(list(columns)[:1] == [column] for columns in indexes), column
-
-
-# --- space ---
-
-
-def filled(sql: Connection, rows: int) -> None:
-    sql.execute(text("insert into tenant (sid, settings, secrets, hook_token_hash, created_at, updated_at)"
-                     " values ('a', '{}', x'00', 'a', 0, 0)"))  # fmt: skip
-    values = [{"id": number, "sid": f"sid{number}", "body": b"x" * 8000} for number in range(1, rows + 1)]
-    sql.execute(text("insert into call (id, tenant_id, call_sid, created_at) values (:id, 1, :sid, 0)"), values)
-    sql.execute(
-        text(
-            "insert into event (tenant_id, call_id, kind, dedup, method, query, body, received_at)"
-            " values (1, :id, 'missed', 'd', 'GET', '', :body, 0)"
-        ),
-        values,
-    )
-
-
-async def test_the_file_shrinks_and_keeps_a_little_for_what_comes(tmp_path: Path) -> None:
-    file = tmp_path / "c.db"
-    db = Database(f"sqlite:///{file}")
-    await asyncio.to_thread(db.transact, upgrade)
-    await asyncio.to_thread(db.transact, filled, 3000)
-    async with db.running():
-        await on_disk(db)
-        before = file.stat().st_size
-        assert before > 3000 * 8000
-        await Retention(db, ManualClock()).prune(tenant("a"))
-        await on_disk(db)
-        assert file.stat().st_size < before / 3
-        assert await db.read(space.spare) == 0
-        assert (tmp_path / "c.db-wal").stat().st_size == 0
-
-
-async def test_a_file_of_the_old_kind_only_stops_growing(tmp_path: Path) -> None:
-    file = tmp_path / "c.db"
-    with sqlite3.connect(file) as old:
-        old.execute("create table made_before (id integer)")
-    db = Database(f"sqlite:///{file}")
-    await asyncio.to_thread(db.transact, upgrade)
-    await asyncio.to_thread(db.transact, filled, 2000)
-    async with db.running():
-        await Retention(db, ManualClock()).prune(tenant("a"))
-        await on_disk(db)
-        before = file.stat().st_size
-        await asyncio.to_thread(db.transact, lambda sql: sql.execute(text("delete from tenant")))
-        await asyncio.to_thread(db.transact, filled, 2000)
-        await on_disk(db)
-        assert file.stat().st_size == before

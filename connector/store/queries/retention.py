@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, select, text
 
 from connector.store import schema
+from connector.store.rows import as_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,15 @@ def prune(connection: Connection, wishes: Sequence[Prune]) -> list[int]:
     """Deletes calls and leaves tombstones. For each wish: how many calls went."""
     pruned = []
     for wish in wishes:
-        mine = [row[0] for row in connection.execute(_LOCK, {"ids": wish.call_ids})]
-        ids = [row[0] for row in connection.execute(_PRUNABLE, {"ids": mine, "before": wish.before})]
+        held = [row[0] for row in connection.execute(_LOCK, {"ids": as_list(wish.call_ids)})]
+        # In a statement of its own, so that it sees what was accepted before the lock was given.
+        old = {"ids": as_list(held), "before": wish.before}
+        ids = [row[0] for row in connection.execute(_PRUNABLE, old)] if held else []
         if ids:
-            connection.execute(_BURY, {"ids": ids, "now": wish.now})
-            connection.execute(_BURY_EMPTY, {"ids": ids, "now": wish.now})
-            connection.execute(_PRUNE, {"ids": ids})
+            listed = as_list(ids)
+            connection.execute(_BURY, {"ids": listed, "now": wish.now})
+            connection.execute(_BURY_EMPTY, {"ids": listed, "now": wish.now})
+            connection.execute(_PRUNE, {"ids": listed})
         pruned.append(len(ids))
     return pruned
 
@@ -154,7 +158,7 @@ def forget_unseen(connection: Connection, wishes: Sequence[Unseen]) -> list[int]
             {
                 "tenant_id": wish.tenant_id,
                 "connection_id": wish.connection_id,
-                "numbers": wish.numbers,
+                "numbers": as_list(wish.numbers),
                 "before": wish.before,
             },
         ).rowcount
