@@ -41,8 +41,8 @@ class NewEvent:
 _BURIED = "from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid"
 # A call that is closed for every connection it could go to is not made again, so that its event finds no place.
 _IS_OPEN = (
-    f"(not exists (select 1 {_BURIED})"  # noqa: S608
-    " or exists (select 1 from connection c where c.tenant_id = r.tenant_id and c.enabled and (r.connection_id is null or c.id = r.connection_id)"
+    f"(not exists (select 1 {_BURIED}) or exists (select 1 from connection c"  # noqa: S608
+    " where c.tenant_id = r.tenant_id and c.enabled and (r.connection_id is null or c.id = r.connection_id)"
     f" and not exists (select 1 {_BURIED} and t.connection_id = c.id)))"
 )
 _NEW_CALL = text(
