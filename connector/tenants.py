@@ -8,12 +8,16 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pydantic import SecretStr
 
 from connector.adapter import Agent
 from connector.options import Options
+
+#: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
+RETENTION_DAYS: Final = 90
+RETENTION_LEAST_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Tenant:
     api_url: str | Mapping[str, str] | None = None
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
+    #: A finished call is kept for so long; see `pipeline.retention`.
+    retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)
     connections: tuple[Connection, ...] = ()
 

@@ -1,4 +1,5 @@
-"""The pipeline's statements: accept, claim, journal, contacts, gates, quotas. Constant texts, many rows each.
+"""The pipeline's statements: accept, claim, journal, contacts, gates, quotas, retention. Constant texts,
+many rows each.
 
 Every function here runs inside a transaction of `Database`. Those that change something take many rows and answer one
 result per row, so that the writer can put what is asked for at the same time into one commit.
@@ -24,6 +25,18 @@ from connector.store.queries.gates import GateRow, ProbeClaim, claim_probes, gat
 from connector.store.queries.journal import Finish, JournalWrite, write_journal
 from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw
 from connector.store.queries.replicas import beat, leave
+from connector.store.queries.retention import (
+    Place,
+    Prune,
+    Unseen,
+    closed,
+    empty_audit,
+    expire_tombstones,
+    forget_unseen,
+    old_calls,
+    prune,
+    unseen_contacts,
+)
 
 __all__ = [
     "CHUNK_S",
@@ -36,26 +49,36 @@ __all__ = [
     "GateRow",
     "JournalWrite",
     "NewEvent",
+    "Place",
     "ProbeClaim",
+    "Prune",
     "StepRow",
     "StoredEvent",
+    "Unseen",
     "Work",
     "accept",
     "beat",
     "claim",
     "claim_contact",
     "claim_probes",
+    "closed",
     "draw",
     "due",
+    "empty_audit",
+    "expire_tombstones",
     "forget_contacts",
+    "forget_unseen",
     "gates",
     "leave",
     "load",
     "mark",
+    "old_calls",
     "promote",
+    "prune",
     "release_all",
     "restored_at",
     "revision_options",
+    "unseen_contacts",
     "write_gates",
     "write_journal",
 ]
