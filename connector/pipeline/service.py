@@ -14,22 +14,26 @@ from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
+from connector.exotel.api import Exotel
+from connector.exotel.model import ORDERS
 from connector.options import Options
 from connector.pipeline import replay as replaying
-from connector.pipeline.accept import Received, event_of, store
+from connector.pipeline.accept import WAIT_S, Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
 from connector.pipeline.plan import Target
+from connector.pipeline.recorder import Recorder
 from connector.pipeline.replay import Replayed
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import Work
+from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory
+from connector.tenants import Connection, Directory, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ class Pipeline:
         directories: Directories,
         *,
         home_url: Callable[[], str],
+        public_url: str | None = None,
         clock: Clock = SYSTEM,
         slots: int = SLOTS,
         cap: int = CAP,
@@ -57,11 +62,13 @@ class Pipeline:
         self._box = box
         self._directories = directories
         self._home_url = home_url
+        self._public_url = public_url
         self._clock = clock
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
         self._exotel: ExotelAccounts | None = None
+        self._recorder: Recorder | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -80,6 +87,9 @@ class Pipeline:
             )
             await self._accounts.load()
             self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
+            self._recorder = Recorder(
+                self._db, self._caller, lambda: self._directories.current, self._clock, self._public_url
+            )
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
@@ -89,7 +99,7 @@ class Pipeline:
             probes = asyncio.create_task(self._probe_loop(), name="probes")
             try:
                 if deliver:
-                    async with self._dispatcher.running():
+                    async with self._dispatcher.running(), self._recorder.running():
                         yield self
                 else:
                     yield self
@@ -121,6 +131,12 @@ class Pipeline:
         assert self._exotel is not None, "the pipeline does not run"
         return self._exotel
 
+    @property
+    def recorder(self) -> Recorder:
+        """Carries out orders to record calls. Only while the pipeline runs."""
+        assert self._recorder is not None, "the pipeline does not run"
+        return self._recorder
+
     # --- accept ---
 
     async def accept(self, received: Received) -> None:
@@ -130,9 +146,15 @@ class Pipeline:
         event = event_of(received, tenant, self.accounts.paused())
         if not await store(self._db, event):
             return
+        if received.kind in ORDERS:
+            self.recorder.wake()
         assert self._dispatcher is not None
         for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
             self._dispatcher.wake(connection_id, priority, due_at - received.received_at)
+
+    async def text_told(self, fate: TextFate) -> None:
+        """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
+        await self._db.write_patiently(write_fates, fate, for_s=WAIT_S)
 
     # --- for the runner ---
 
@@ -204,6 +226,9 @@ class Pipeline:
         return queued
 
     # --- inside ---
+
+    def _caller(self, tenant: Tenant) -> Exotel:
+        return self.exotel.client(tenant, "caller")
 
     def _current(self, connection: Connection) -> Connection:
         return self._directories.current.connections.get(connection.id, connection)
