@@ -46,7 +46,7 @@ class OrderFinish:
 
 
 # The condition on `kind` is the partial index's, to the letter.
-_OPEN = text(
+_OPEN_ORDERS = text(
     "select event.id, event.tenant_id, event.call_id, call.call_sid, event.kind, event.received_at,"
     " coalesce(o.attempts, 0), coalesce(o.due_at, 0), o.lease_until"
     " from event join call on call.id = event.call_id left join recording_order o on o.event_id = event.id"
@@ -54,7 +54,7 @@ _OPEN = text(
     " and (o.state is null or o.state = 'pending') and call.call_sid is not null"
     " order by event.received_at, event.id limit :most"
 )
-_CLAIM = text(
+_CLAIM_ORDER = text(
     "insert into recording_order (event_id, state, attempts, due_at, owner, lease_until, updated_at)"
     " values (:event_id, 'pending', 1, :lease_until, :owner, :lease_until, :now)"
     " on conflict (event_id) do update set owner = excluded.owner, lease_until = excluded.lease_until,"
@@ -63,15 +63,15 @@ _CLAIM = text(
     " and (recording_order.lease_until is null or recording_order.lease_until <= excluded.updated_at)"
     " returning event_id"
 )
-_RELEASE = text(
+_RELEASE_ORDER = text(
     "update recording_order set owner = null, lease_until = null, attempts = attempts - 1, due_at = :now"
     " where event_id = :event_id and owner = :owner"
 )
-_EVENTS = text(
+_EVENTS_OF_CALL = text(
     "select id, source, connection_id, kind, method, query, content_type, body, received_at from event"
     " where call_id = :call_id order by id"
 )
-_FINISH = text(
+_FINISH_ORDER = text(
     "update recording_order set state = :state, reason = :reason, due_at = :due_at, owner = null, lease_until = null,"
     " updated_at = :now where event_id = :event_id and owner = :owner"
 )
@@ -79,12 +79,12 @@ _FINISH = text(
 
 def open_orders(connection: Connection, since: float, most: int) -> list[Order]:
     """Orders that came after `since` and are not carried out, oldest first, whoever works on them."""
-    return [Order(*row) for row in connection.execute(_OPEN, {"since": since, "most": most})]
+    return [Order(*row) for row in connection.execute(_OPEN_ORDERS, {"since": since, "most": most})]
 
 
 def events_of(connection: Connection, call_id: int) -> list[StoredEvent]:
     """Every event of a call, as it came."""
-    return [StoredEvent(*row) for row in connection.execute(_EVENTS, {"call_id": call_id})]
+    return [StoredEvent(*row) for row in connection.execute(_EVENTS_OF_CALL, {"call_id": call_id})]
 
 
 def claim_orders(connection: Connection, claims: Sequence[OrderClaim]) -> list[bool]:
@@ -95,12 +95,12 @@ def claim_orders(connection: Connection, claims: Sequence[OrderClaim]) -> list[b
         got = [
             event_id
             for event_id in sorted(claim.event_ids)
-            if connection.execute(_CLAIM, {**values, "event_id": event_id}).first() is not None
+            if connection.execute(_CLAIM_ORDER, {**values, "event_id": event_id}).first() is not None
         ]
         granted.append(len(got) == len(claim.event_ids))
         if not granted[-1]:
             for event_id in got:
-                connection.execute(_RELEASE, {"event_id": event_id, "owner": claim.owner, "now": claim.now})
+                connection.execute(_RELEASE_ORDER, {"event_id": event_id, "owner": claim.owner, "now": claim.now})
     return granted
 
 
@@ -108,5 +108,5 @@ def finish_orders(connection: Connection, finishes: Sequence[OrderFinish]) -> li
     """Writes what became of orders; of one whose lease was lost, whoever holds it now writes it."""
     for one in finishes:
         values = {"event_id": one.event_id, "owner": one.owner, "state": one.state, "reason": one.reason}
-        connection.execute(_FINISH, {**values, "now": one.now, "due_at": one.due_at})
+        connection.execute(_FINISH_ORDER, {**values, "now": one.now, "due_at": one.due_at})
     return [None] * len(finishes)

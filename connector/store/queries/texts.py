@@ -23,23 +23,23 @@ class TextFate:
 _COLUMNS = "tenant_id, sms_sid, status, detailed_status, detailed_status_code, custom_field, sent_at, updated_at"
 # What a callback does not tell stays as an earlier one told it.
 _KEPT = ("status", "detailed_status", "detailed_status_code", "custom_field", "sent_at")
-_WRITE = text(
+_WRITE_FATE = text(
     f"insert into text_message ({_COLUMNS}) values (:{_COLUMNS.replace(', ', ', :')})"  # noqa: S608 - our own names
     " on conflict (tenant_id, sms_sid) do update set "
     + ", ".join(f"{name} = coalesce(excluded.{name}, text_message.{name})" for name in _KEPT)
     + ", updated_at = excluded.updated_at"
 )
-_ONE = text(f"select {_COLUMNS} from text_message where tenant_id = :tenant_id and sms_sid = :sms_sid")  # noqa: S608
+_FATE = text(f"select {_COLUMNS} from text_message where tenant_id = :tenant_id and sms_sid = :sms_sid")  # noqa: S608
 
 
 def write_fates(connection: Connection, fates: Sequence[TextFate]) -> list[None]:
     """Keeps what callbacks told."""
     for fate in fates:
-        connection.execute(_WRITE, asdict(fate))
+        connection.execute(_WRITE_FATE, asdict(fate))
     return [None] * len(fates)
 
 
 def fate_of(connection: Connection, tenant_id: int, sms_sid: str) -> TextFate | None:
     """The fate of a message; None while no callback told of it."""
-    row = connection.execute(_ONE, {"tenant_id": tenant_id, "sms_sid": sms_sid}).first()
+    row = connection.execute(_FATE, {"tenant_id": tenant_id, "sms_sid": sms_sid}).first()
     return None if row is None else TextFate(*row)
