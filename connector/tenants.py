@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import SecretStr
 
@@ -60,6 +60,8 @@ class Tenant:
     api_token: SecretStr
     hook_token: SecretStr
     api_url: str | Mapping[str, str] | None = None
+    #: Whose word the region is: the operator's, Exotel's own (both regions were asked), or the SID's rule.
+    region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
     #: A finished call is kept for so long; see `pipeline.retention`.

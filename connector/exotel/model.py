@@ -1,11 +1,30 @@
 """What Exotel tells, in our terms: `CallEvent` is one request, `Call` is all events of one CallSid folded together."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EventKind = Literal["popup", "answered", "automated_answered", "missed", "ivr", "gather", "end", "voicemail", "status"]
+EventKind = Literal[
+    "popup",
+    "answered",
+    "automated_answered",
+    "missed",
+    "ivr",
+    "gather",
+    "end",
+    "voicemail",
+    "status",
+    "record_start",
+    "record_stop",
+    "leg",
+    "recording",
+]
+#: Orders to record the call, or to stop: they come amid a flow and say nothing of how the call ends.
+ORDERS: Final = frozenset({"record_start", "record_stop"})
+#: Callbacks of what we asked Exotel for: a supervisor's leg, a recording.
+CALLBACKS: Final = frozenset({"leg", "recording"})
+
 Direction = Literal["inbound", "outbound"]
 Status = Literal[
     "ringing",

@@ -11,12 +11,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connector.exotel.model import AgentRung, Call, CallEvent, Digits, Direction, Leg, Link, Outcome, Status, Tag
+from connector.exotel.model import (
+    CALLBACKS,
+    ORDERS,
+    AgentRung,
+    Call,
+    CallEvent,
+    Digits,
+    Direction,
+    Leg,
+    Link,
+    Outcome,
+    Status,
+    Tag,
+)
 from connector.phone import is_number
 
 Result = Literal["answered", "voicemail", "missed", "completed"]
 
-_FLOW_INPUT: Final = frozenset({"ivr", "gather", "end"})
+#: What comes amid a flow, or beside it: it carries what an earlier connect left, and proves nothing of the end.
+_AMID: Final = frozenset({"ivr", "gather", "end"}) | ORDERS | CALLBACKS
 _UNANSWERED: Final = frozenset({"no-answer", "busy", "failed", "canceled"})
 _FINAL: Final = _UNANSWERED | {"completed", "voicemail"}
 # An account without Ringing and Answered events has Dial and Terminal alone, told as Status busy and free.
@@ -206,7 +220,7 @@ def _is_terminal(event: CallEvent) -> bool:
     """Whether the event tells that the conversation, or the flow's last applet, is over."""
     if event.kind == "status":
         return event.event_type == "terminal" or (event.event_type is None and event.status in _FINAL)
-    return event.kind != "popup" and event.kind not in _FLOW_INPUT
+    return event.kind != "popup" and event.kind not in _AMID
 
 
 def _result(event: CallEvent) -> Result | None:
@@ -215,7 +229,7 @@ def _result(event: CallEvent) -> Result | None:
     The facts of the request beat the word in its URL (reference exotel.md §3.2.2); without facts the word stands, since
     the flow's branch was chosen by Exotel. Input requests carry what an earlier connect left and prove nothing (§1).
     """
-    if event.kind == "popup" or event.kind in _FLOW_INPUT:
+    if event.kind == "popup" or event.kind in _AMID:
         return None
     if event.status == "voicemail":
         return "voicemail"

@@ -14,22 +14,27 @@ from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
+from connector.exotel.api import Exotel
+from connector.exotel.model import ORDERS
 from connector.options import Options
 from connector.pipeline import replay as replaying
-from connector.pipeline.accept import Received, event_of, store
+from connector.pipeline.accept import WAIT_S, Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
+from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
 from connector.pipeline.plan import Target
+from connector.pipeline.recorder import Recorder
 from connector.pipeline.replay import Replayed
 from connector.pipeline.replicas import Replicas
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import Work
+from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory
+from connector.tenants import Connection, Directory, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class Pipeline:
         directories: Directories,
         *,
         home_url: Callable[[], str],
+        public_url: str | None = None,
         clock: Clock = SYSTEM,
         slots: int = SLOTS,
         cap: int = CAP,
@@ -59,10 +65,13 @@ class Pipeline:
         self._box = box
         self._directories = directories
         self._home_url = home_url
+        self._public_url = public_url
         self._clock = clock
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
+        self._exotel: ExotelAccounts | None = None
+        self._recorder: Recorder | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -90,6 +99,12 @@ class Pipeline:
                 self._wake_account,
             )
             await self._accounts.look()
+            self._exotel = ExotelAccounts(
+                self._db, client, lambda: self._directories.current, self._clock, self._accounts.buckets
+            )
+            self._recorder = Recorder(
+                self._db, self._caller, lambda: self._directories.current, self._clock, self._public_url
+            )
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
@@ -101,7 +116,7 @@ class Pipeline:
                 loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
                 if deliver:
-                    async with self._dispatcher.running():
+                    async with self._dispatcher.running(), self._recorder.running():
                         yield self
                 else:
                     yield self
@@ -128,6 +143,18 @@ class Pipeline:
         assert self._accounts is not None, "the pipeline does not run"
         return self._accounts
 
+    @property
+    def exotel(self) -> ExotelAccounts:
+        """The tenants' clients of Exotel. Only while the pipeline runs."""
+        assert self._exotel is not None, "the pipeline does not run"
+        return self._exotel
+
+    @property
+    def recorder(self) -> Recorder:
+        """Carries out orders to record calls. Only while the pipeline runs."""
+        assert self._recorder is not None, "the pipeline does not run"
+        return self._recorder
+
     # --- accept ---
 
     async def accept(self, received: Received) -> None:
@@ -137,9 +164,15 @@ class Pipeline:
         event = event_of(received, tenant, self.accounts.paused())
         if not await store(self._db, event):
             return
+        if received.kind in ORDERS:
+            self.recorder.wake()
         assert self._dispatcher is not None
         for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
             self._dispatcher.wake(connection_id, priority, due_at - received.received_at)
+
+    async def text_told(self, fate: TextFate) -> None:
+        """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
+        await self._db.write_patiently(write_fates, fate, for_s=WAIT_S)
 
     # --- for the runner ---
 
@@ -210,6 +243,9 @@ class Pipeline:
 
     # --- inside ---
 
+    def _caller(self, tenant: Tenant) -> Exotel:
+        return self.exotel.client(tenant, "caller")
+
     def _current(self, connection: Connection) -> Connection:
         return self._directories.current.connections.get(connection.id, connection)
 
@@ -228,6 +264,7 @@ class Pipeline:
 
     def _changed(self, _directory: object) -> None:
         self.accounts.forget_adapters()
+        self.exotel.forget()
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
             self._aside(self.accounts.probe(due_only=False))
@@ -257,7 +294,7 @@ class Pipeline:
 
 
 class _PrivateHosts(Container[str]):
-    """Hosts that may be private, as they are now: connections come and go while the session lives."""
+    """Hosts that may be private, as they are now: connections and tenants come and go while the session lives."""
 
     def __init__(self, directories: Directories, home_url: Callable[[], str]) -> None:
         self._directories = directories
@@ -269,5 +306,7 @@ class _PrivateHosts(Container[str]):
         if self._directory is not self._directories.current:
             self._directory = self._directories.current
             urls = [c.settings.get("base_url") for c in self._directory.connections.values()]
+            for tenant in self._directory.tenants.values():
+                urls += exotel_urls(tenant)
             self._hosts = frozenset(urlsplit(url).hostname or "" for url in [*urls, self._home_url()] if url)
         return host in self._hosts

@@ -177,6 +177,46 @@ event = Table(
     Column("body", LargeBinary),
     Column("received_at", Double, nullable=False),
     UniqueConstraint("call_id", "dedup"),
+    # Orders to record a call, which somebody has to carry out.
+    Index(
+        "ix_event_recording",
+        "received_at",
+        sqlite_where=text("kind in ('record_start', 'record_stop')"),
+        postgresql_where=text("kind in ('record_start', 'record_stop')"),
+    ),
+)
+
+#: What became of an order to record a call, or to stop: the event is the order, made durable as every other. An order
+#: without a row is open.
+recording_order = Table(
+    "recording_order",
+    metadata,
+    Column("event_id", ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
+    #: pending, done, failed
+    Column("state", String(8), nullable=False),
+    #: pending: what the last try met; failed: why it was given up
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", Double, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: The fate of a text message that Exotel sent for us, as its callback last told it.
+text_message = Table(
+    "text_message",
+    metadata,
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("sms_sid", String(128), primary_key=True),
+    #: queued, sending, submitted, sent, failed, failed-dnd
+    Column("status", String(32)),
+    #: Exotel's word and number for it: `DELIVERED_TO_HANDSET`, 20005
+    Column("detailed_status", String(255)),
+    Column("detailed_status_code", Integer),
+    Column("custom_field", Text),
+    Column("sent_at", Double),
+    Column("updated_at", Double, nullable=False),
 )
 
 #: A caller as a record of one connection's CRM; shared by all calls of the number.

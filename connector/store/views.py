@@ -52,6 +52,9 @@ class EventRow:
     content_type: str | None
     body: bytes | None
     received_at: float
+    #: Of an order to record the call: pending, done or failed, and why; None where it is none, or is just accepted.
+    order_state: str | None = None
+    order_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,7 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
     if row is None:
         return None
     found = CallRow(*row)
-    events = (
+    events: Select[Any] = (
         select(
             _event.kind,
             _event.source,
@@ -191,8 +194,11 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
             _event.content_type,
             _event.body,
             _event.received_at,
+            schema.recording_order.c.state,
+            schema.recording_order.c.reason,
         )
         .join_from(schema.event, schema.connection, isouter=True)
+        .join(schema.recording_order, schema.recording_order.c.event_id == _event.id, isouter=True)
         .where(_event.call_id == found.id)
         .order_by(_event.id)
     )

@@ -111,8 +111,18 @@ class CallOut(BaseModel):
     custom_field: str | None = None
 
 
+class OrderOut(BaseModel):
+    """What became of an order to record the call, or to stop. `reason`: why it waits, or was given up."""
+
+    state: Literal["pending", "done", "failed"]
+    reason: str | None
+
+
 class EventOut(BaseModel):
-    """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells."""
+    """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells.
+
+    `order`: what became of a `record_start` or `record_stop`; null for every other event.
+    """
 
     kind: str
     source: str
@@ -120,6 +130,7 @@ class EventOut(BaseModel):
     received_at: Utc
     facts: dict[str, Any] | None
     raw: dict[str, Any]
+    order: OrderOut | None = None
 
 
 class DeliveryOut(BaseModel):

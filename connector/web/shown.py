@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from connector.errors import IngressError
 from connector.exotel import parse_request
+from connector.exotel.model import ORDERS
 from connector.exotel.wire import merge
 from connector.pipeline.replay import Replayed
 from connector.redact import redact, redact_all
@@ -19,6 +20,7 @@ from connector.web.schemas import (
     DeliveryOut,
     EventOut,
     ListedDelivery,
+    OrderOut,
     RecordOut,
     ReplayedCall,
 )
@@ -78,7 +80,12 @@ def event(row: EventRow, country: str) -> EventOut:
         received_at=_time(row.received_at),
         facts=redact_all(facts),
         raw=redact_all(merge(query, row.content_type, row.body or b"")),
+        order=_order(row) if kind in ORDERS else None,
     )
+
+
+def _order(row: EventRow) -> OrderOut:
+    return OrderOut.model_validate({"state": row.order_state or "pending", "reason": _text(row.order_reason)})
 
 
 def delivery(row: DeliveryRow) -> DeliveryOut:
