@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from connector.errors import ConfigError, StoreBusy
 from connector.store.lanes import Lanes
+from connector.store.pgqueuer import QueueWakes
 from connector.store.writer import Asked, Change, Told, is_one_statement, together
 
 T = TypeVar("T")
@@ -80,6 +81,10 @@ class PostgresStore:
         """Gives the thread and the connections of reads and commands back."""
         self._beside.stop()
 
+    def wakes(self) -> QueueWakes:
+        """See `Database.wakes`."""
+        return QueueWakes(lambda: self._connect(_SESSION))
+
     async def read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         """See `Database.read`."""
         try:
@@ -100,14 +105,16 @@ class PostgresStore:
         """See `Database.empty_log`: a server's log is its own."""
 
     def _engine(self, connections: int, session: dict[str, str]) -> AsyncEngine:
-        async def connect() -> Any:
-            return await asyncpg.connect(
-                self._dsn, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings=session
-            )
-
         return create_async_engine(
-            "postgresql+asyncpg://", async_creator=connect, pool_size=connections, max_overflow=0, pool_timeout=4
+            "postgresql+asyncpg://",
+            async_creator=lambda: self._connect(session),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=4,
         )
+
+    async def _connect(self, session: dict[str, str]) -> Any:
+        return await asyncpg.connect(self._dsn, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings=session)
 
     async def _commit(self, change: Change, batch: list[Asked]) -> list[Told]:
         try:
