@@ -156,6 +156,9 @@ class Adapter(ABC, Generic[S]):
     #: (status, the body's code) -> error; looked at before the general table of `CrmHttp`. Code None fits every body.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {}
 
+    #: Whether its people read it at this connector's own address, so that links to there always lead somewhere.
+    read_at_home: ClassVar[bool] = False
+
     #: Whether only the login tells accounts apart: a new one is then taken to lead to the same account.
     account_by_login: ClassVar[bool] = False
 

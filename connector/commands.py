@@ -22,12 +22,13 @@ from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
 from connector.pipeline import replay as replaying
+from connector.pipeline.links import LinkMaker
 from connector.pipeline.replay import Replayed, Wish
 from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target
 from connector.store import lists, views
-from connector.store.opening import opened
+from connector.store.opening import Store, opened
 from connector.store.secrets import rekey as reseal
 from connector.tenants import Directory
 
@@ -187,7 +188,7 @@ def replay(
             raise ConfigError(f"{owner.sid} has no call {call_sid!r}")
         wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
         if dry_run:
-            found = store.db.transact(replaying.preview, directory, wish, time.time())
+            found = store.db.transact(replaying.preview, directory, wish, time.time(), _links(config, store))
         else:
             (found,) = store.db.transact(replaying.enqueue, [(directory, wish, time.time())])
     _say_replayed(found, dry_run, as_json)
@@ -240,6 +241,12 @@ def parse_time(text: str, option: str) -> float:
     except ValueError:
         raise click.UsageError(f"{option} takes a time such as 2026-01-31T09:30, or 30m, 12h, 7d ago") from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _links(config: Config, store: Store) -> LinkMaker:
+    return LinkMaker(
+        store.box, lambda adapter: config.public_url or (config.home_url if adapter.read_at_home else None)
+    )
 
 
 def _tenant_id(directory: Directory, sid: str | None) -> int | None:

@@ -7,7 +7,7 @@ process is seen within a second, and looked for before any 401).
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import SecretStr
 
@@ -21,6 +21,19 @@ class Ingress:
 
     open: bool = False
     allow_from: tuple[str, ...] = ()
+
+
+#: A link that leaves the CRM, in a forwarded ticket or an export, is good for a month; nearly every call is listened to
+#: within that time, and whoever is signed in can listen later too.
+LINK_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingAccess:
+    """Who may open our links to recordings: `signed_in` alone, or also anyone with the link for so many days."""
+
+    open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
+    days: int = LINK_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,7 @@ class Tenant:
     hook_token: SecretStr
     api_url: str | Mapping[str, str] | None = None
     recording_hosts: tuple[str, ...] = ()
+    recordings: RecordingAccess = RecordingAccess()
     ingress: Ingress = Ingress()
     exophones: Mapping[str, str] = field(default_factory=dict)
     connections: tuple[Connection, ...] = ()

@@ -17,7 +17,7 @@ from connector.exotel.model import Call
 from connector.phone import caller_of
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
-from connector.pipeline.plan import Plan, Step, Target, settled
+from connector.pipeline.plan import Plan, Step, Target, recording_of, settled
 from connector.pipeline.records import Records
 from connector.pipeline.render import digest, facts, optional, render, without
 from connector.pipeline.waiting import Waiting
@@ -83,6 +83,7 @@ class Attempt:
         """Does what the journal lacks. Raises CRM errors that concern the whole delivery, and `Waiting`."""
         if not plan.steps:
             return
+        self._learn_recording()
         known = facts(self._call, self._target, plan.outcome)
         if any(step.kind in _TOLD_THE_CALL for step in plan.steps):
             self._records = Records(self._adapter, settled(self._call, self._target, plan.outcome), self._journal)
@@ -90,6 +91,11 @@ class Attempt:
         for step in plan.steps:
             if blocked.intersection(step.needs) or not await self._step(step, known):
                 blocked.add(step.slot)
+
+    def _learn_recording(self) -> None:
+        url, promise = recording_of(self._call, self._target), self._call.recording_available_by
+        if url is not None and self._target.links is not None:
+            self._journal.learn_recording(self._target.links.row(url, promise.timestamp() if promise else None))
 
     async def _step(self, step: Step, known: Mapping[str, Any]) -> bool:
         """Carries a step out. False where there is no record that others could hang on."""

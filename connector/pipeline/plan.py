@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.adapter import Adapter, Agent, Chat, Desk, Kind, Ref, Sales, Tasks
+from connector.adapter import Adapter, Agent, Chat, Desk, Files, Kind, Ref, Sales, Tasks
 from connector.exotel import recordings
 from connector.exotel.model import Call, Outcome
 from connector.options import DeskOptions, RecordOptions, TaskOptions
+from connector.pipeline.links import FILE, Links, file_name
 from connector.tenants import Connection, Tenant
 
 #: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
@@ -29,6 +30,18 @@ class Target:
     tenant: Tenant
     connection: Connection
     adapter: type[Adapter[Any]]
+    #: Makes the links that stand in for Exotel's; None where no words are written.
+    links: Links | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How a CRM shows a call's recording: by our link, or by words in its place. All empty: there is none to show."""
+
+    link: str = ""
+    words: str = ""
+    #: What a person should know, where something is wrong with it.
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +111,8 @@ def uses(target: Target, records: str) -> bool:
 
 def settled(call: Call, target: Target, outcome: Outcome) -> Call:
     """The call as adapters are shown it: with its final outcome, and only what may be shown."""
-    shown = {"outcome": outcome, "recording_url": link_of(call, target), "duration_s": talk_time(call, outcome)}
+    link = heard(call, target).link or None
+    shown = {"outcome": outcome, "recording_url": link, "duration_s": talk_time(call, outcome)}
     return call.model_copy(update=shown)
 
 
@@ -107,12 +121,36 @@ def talk_time(call: Call, outcome: Outcome) -> int | None:
     return call.duration_s or None if outcome in ("answered", "voicemail") else None
 
 
-def link_of(call: Call, target: Target) -> str | None:
-    """The recording's link, where the tenant wants it and it leads to Exotel."""
-    link = call.recording_url if target.connection.options.recording != "none" else None
-    if link is None or not recordings.allowed(link, target.tenant.sid, target.tenant.api_url):
+def recording_of(call: Call, target: Target) -> str | None:
+    """Exotel's link to the recording, where the tenant wants it and it leads to Exotel."""
+    url = call.recording_url if target.connection.options.recording != "none" else None
+    if url is None or not recordings.allowed(url, target.tenant.sid, target.tenant.api_url):
         return None
-    return link
+    return url
+
+
+def heard(call: Call, target: Target) -> Heard:
+    """What the CRM is told of the recording: never Exotel's own link, which asks for the account's credentials."""
+    if call.recording_url is None or target.connection.options.recording == "none":
+        return Heard()
+    url = recording_of(call, target)
+    if url is None:
+        warning = "The recording was left out: its link does not lead to Exotel."
+        return Heard(words="left out, the link does not lead to Exotel", warning=warning)
+    if attaches(target) and not (target.links and target.links.no_file):
+        return Heard(words=f"attached as {file_name(call.call_sid or '', url)}, once Exotel has it ready")
+    link = target.links.link(url) if target.links is not None else None
+    if link is None:
+        warning = "The recording has no link: CONNECTOR_PUBLIC_URL does not say where browsers reach the connector."
+        return Heard(
+            words="kept at Exotel; there is no link, since the connector has no public address", warning=warning
+        )
+    return Heard(link=link)
+
+
+def attaches(target: Target) -> bool:
+    """Whether recordings are uploaded to the CRM."""
+    return target.connection.options.recording == "attach" and issubclass(target.adapter, Files)
 
 
 def outcome_of(call: Call, *, quiet: bool) -> Outcome:
@@ -174,7 +212,14 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
         steps.append(
             Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
         )
-    return tuple(steps)
+    return (*steps, *_file(call, target, "ticket"))
+
+
+def _file(call: Call, target: Target, on: str) -> tuple[Step, ...]:
+    """The recording as a file on the record of the slot `on`: last, so that nothing waits for it."""
+    if not attaches(target) or recording_of(call, target) is None:
+        return ()
+    return (Step(FILE, "file", FILE, "", needs=(on,)),)
 
 
 def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) -> str | None:
@@ -209,7 +254,7 @@ def _sales(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
     unreached = call.missed or call.voicemail or outcome == "missed"
     if follows and unreached and call.direction == "inbound":
         steps.append(Step("task", "task", "task", "voicemail" if call.voicemail else "missed", agent=who))
-    return tuple(steps)
+    return (*steps, *(() if uses(target, "desk") else _file(call, target, "log")))
 
 
 def _chat(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:

@@ -12,6 +12,7 @@ from connector import registry
 from connector.errors import ConfigError, Rejected
 from connector.options import Options
 from connector.pipeline.fold import fold
+from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Step, Target, plan, settled
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
@@ -90,7 +91,7 @@ def enqueue(sql: Sql, rows: Sequence[tuple[Directory, Wish, float]]) -> list[lis
     return results
 
 
-def preview(sql: Sql, directory: Directory, wish: Wish, now: float) -> list[Replayed]:
+def preview(sql: Sql, directory: Directory, wish: Wish, now: float, links: LinkMaker) -> list[Replayed]:
     """What a replay would write: plan minus journal."""
     tenant = directory.tenants_by_id[wish.tenant_id]
     shown = []
@@ -123,7 +124,7 @@ def preview(sql: Sql, directory: Directory, wish: Wish, now: float) -> list[Repl
                     call_sid,
                     connection.name,
                     connection.id,
-                    _changes(tenant, connection, work, wish, now),
+                    _changes(tenant, connection, work, wish, now, links),
                     queued=False,
                 )
             )
@@ -148,8 +149,11 @@ def _connections(directory: Directory, wish: Wish) -> list[Connection]:
     return [c for c in tenant.connections if c.enabled and wish.connection_id in (None, c.id)]
 
 
-def _changes(tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float) -> list[dict[str, Any]]:
-    target = Target(tenant, connection, registry.get(connection.adapter))
+def _changes(
+    tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float, links: LinkMaker
+) -> list[dict[str, Any]]:
+    adapter = registry.get(connection.adapter)
+    target = Target(tenant, connection, adapter, links.of(work, adapter))
     call = fold(read(work.events, tenant.country), known(tenant, target))
     planned = plan(call, target, now)
     of_call = facts(call, target, planned.outcome)

@@ -21,6 +21,7 @@ from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.gate import Gate
+from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Target
 from connector.pipeline.replay import Replayed
 from connector.pipeline.runner import Result, Runner
@@ -48,6 +49,7 @@ class Pipeline:
         directories: Directories,
         *,
         home_url: Callable[[], str],
+        link_url: Callable[[type[Adapter[Any]]], str | None] = lambda _adapter: None,
         clock: Clock = SYSTEM,
         slots: int = SLOTS,
         cap: int = CAP,
@@ -56,6 +58,7 @@ class Pipeline:
         self._box = box
         self._directories = directories
         self._home_url = home_url
+        self._links = LinkMaker(box, link_url)
         self._clock = clock
         self._slots = slots
         self._cap = cap
@@ -137,7 +140,8 @@ class Pipeline:
         if work.revision is not None and work.revision != connection.revision:
             connection = await self._as_of(connection, work.revision, tenant.country)
         adapter = self.accounts.adapter(connection)
-        return Target(tenant, connection, type(adapter)), adapter, self.accounts.gate(connection)
+        target = Target(tenant, connection, type(adapter), self._links.of(work, type(adapter)))
+        return target, adapter, self.accounts.gate(connection)
 
     async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
         place = (connection.id, revision)
@@ -188,7 +192,9 @@ class Pipeline:
         """Plans calls anew under the newest options; see `pipeline.replay`."""
         wish = replaying.Wish(tenant_id, call_sid, since, until, connection_id, recreate)
         if dry_run:
-            return await self._db.read(replaying.preview, self._directories.current, wish, self._clock.now())
+            return await self._db.read(
+                replaying.preview, self._directories.current, wish, self._clock.now(), self._links
+            )
         queued = await self._db.write(replaying.enqueue, (self._directories.current, wish, self._clock.now()))
         for one in queued:
             self._wake_connection(self._directories.current.connections[one.connection_id])

@@ -22,6 +22,14 @@ from connector.store.queries.claiming import (
 from connector.store.queries.contacts import ContactClaim, ContactRow, claim_contact, forget_contacts
 from connector.store.queries.gates import gates, write_gates
 from connector.store.queries.journal import Finish, JournalWrite, write_journal
+from connector.store.queries.recordings import (
+    Named,
+    RecordingRow,
+    named,
+    recordings,
+    revoke_recordings,
+    saw_recordings,
+)
 
 __all__ = [
     "Claim",
@@ -29,7 +37,9 @@ __all__ = [
     "ContactRow",
     "Finish",
     "JournalWrite",
+    "Named",
     "NewEvent",
+    "RecordingRow",
     "StepRow",
     "StoredEvent",
     "Work",
@@ -41,10 +51,14 @@ __all__ = [
     "gates",
     "load",
     "mark",
+    "named",
     "promote",
+    "recordings",
     "release_all",
     "restored_at",
     "revision_options",
+    "revoke_recordings",
+    "saw_recordings",
     "write_gates",
     "write_journal",
 ]
