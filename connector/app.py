@@ -25,6 +25,7 @@ from connector.web.ingress import INGRESS, Ingress, add_ingress
 from connector.web.keys import BOX, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
 from connector.web.origin import Origin
 from connector.web.query import MOST_BYTES
+from connector.web.recordings import add_recordings
 
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
 
@@ -51,6 +52,7 @@ def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Ap
     app.cleanup_ctx.append(functools.partial(_opened, clock=clock))
     add_ingress(app)
     add_api(app)
+    add_recordings(app, clock=clock)
     add_desk(
         app,
         db=lambda: app[DATABASE],

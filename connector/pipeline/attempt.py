@@ -17,7 +17,7 @@ from connector.exotel.model import Call
 from connector.phone import caller_of
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
-from connector.pipeline.plan import Plan, Step, Target, recording_of, settled
+from connector.pipeline.plan import Plan, Step, Target, available_by, recording_of, settled
 from connector.pipeline.records import Records
 from connector.pipeline.render import digest, facts, optional, render, without
 from connector.pipeline.waiting import Waiting
@@ -93,9 +93,9 @@ class Attempt:
                 blocked.add(step.slot)
 
     def _learn_recording(self) -> None:
-        url, promise = recording_of(self._call, self._target), self._call.recording_available_by
-        if url is not None and self._target.links is not None:
-            self._journal.learn_recording(self._target.links.row(url, promise.timestamp() if promise else None))
+        links, url = self._target.links, recording_of(self._call, self._target)
+        if links is not None and url is not None:
+            self._journal.learn_recording(links.row(url, available_by(self._call)))
 
     async def _step(self, step: Step, known: Mapping[str, Any]) -> bool:
         """Carries a step out. False where there is no record that others could hang on."""

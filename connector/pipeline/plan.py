@@ -19,6 +19,8 @@ from connector.tenants import Connection, Tenant
 QUIET_S: Final = 120.0
 #: With an agent on the line nothing is concluded before Exotel's longest call.
 LONGEST_CALL_S: Final = 4 * 3600.0
+#: Exotel's own promise, as it comes with passthrus (reference exotel.md §9).
+FILE_AFTER_S: Final = 300.0
 #: After a terminal event an input that was overtaken on its way may still come.
 LAST_INPUT_S: Final = 3.0
 
@@ -127,6 +129,14 @@ def recording_of(call: Call, target: Target) -> str | None:
     if url is None or not recordings.allowed(url, target.tenant.sid, target.tenant.api_url):
         return None
     return url
+
+
+def available_by(call: Call) -> float:
+    """Unix time by which the recording's file is there: as Exotel promised, where that can be believed."""
+    promise, over_at = call.recording_available_by, call.terminal_at or call.last_event_at
+    if promise is None or promise.timestamp() > over_at + LONGEST_CALL_S:
+        return over_at + FILE_AFTER_S
+    return promise.timestamp()
 
 
 def heard(call: Call, target: Target) -> Heard:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Container
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from connector import crm_http, metrics, registry
+from connector import crm_http, metrics, outbound, registry
 from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
@@ -23,6 +23,7 @@ from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.gate import Gate
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Target
+from connector.pipeline.recordings import Recordings, account_of
 from connector.pipeline.replay import Replayed
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
@@ -64,6 +65,7 @@ class Pipeline:
         self._cap = cap
         self._accounts: Accounts | None = None
         self._dispatcher: Dispatcher | None = None
+        self._recordings: Recordings | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -75,7 +77,11 @@ class Pipeline:
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
-        async with crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client:
+        async with (
+            crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client,
+            outbound.session(_ExotelHosts(self._directories)) as exotel,
+        ):
+            self._recordings = Recordings(exotel)
             self._accounts = Accounts(
                 self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
             )
@@ -114,6 +120,12 @@ class Pipeline:
         """Adapters and gates. Only while the pipeline runs."""
         assert self._accounts is not None, "the pipeline does not run"
         return self._accounts
+
+    @property
+    def recordings(self) -> Recordings:
+        """Where recordings are fetched from. Only while the pipeline runs."""
+        assert self._recordings is not None, "the pipeline does not run"
+        return self._recordings
 
     # --- accept ---
 
@@ -237,6 +249,16 @@ class Pipeline:
         task = asyncio.get_running_loop().create_task(guarded())
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
+
+
+class _ExotelHosts(Container[str]):
+    """Hosts of Exotel's that may be private: those that the operator named for a tenant, as they are now."""
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+
+    def __contains__(self, host: object) -> bool:
+        return any(host in account_of(tenant).own_hosts for tenant in self._directories.current.tenants.values())
 
 
 class _PrivateHosts(Container[str]):

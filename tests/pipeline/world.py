@@ -32,6 +32,8 @@ SID = "exotel535"
 CALLER = "08884643606"
 EXOPHONE = "08047494574"
 AGENT = "09711581199"
+#: Where browsers would reach the connector.
+PUBLIC_URL = "https://calls.example"
 RECORDING = f"https://recordings.exotel.com/exotelrecordings/{SID}/c1.mp3"
 
 
@@ -188,6 +190,7 @@ async def world(
     account: Any = None,
     clock: ManualClock | None = None,
     deliver: bool = True,
+    public_url: str | None = PUBLIC_URL,
     **changes: Any,
 ) -> AsyncIterator[World]:
     """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart."""
@@ -201,7 +204,9 @@ async def world(
         box = open_box(config, db)
         directories = Directories(db, box)
         base_url = f"http://127.0.0.1:{server.port}"
-        pipeline = Pipeline(db, box, directories, home_url=lambda: "http://127.0.0.1:1", clock=clock)
+        pipeline = Pipeline(
+            db, box, directories, home_url=lambda: "http://127.0.0.1:1", link_url=lambda _: public_url, clock=clock
+        )
         made = World(db, box, directories, pipeline, account, faults, clock, base_url)
         await made.apply(tenant_file(base_url, adapter, **changes))
         if "agents" not in changes and adapter != "freshdesk":
