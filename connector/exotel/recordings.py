@@ -71,12 +71,6 @@ class Account:
         own = [self.api_url] if isinstance(self.api_url, str) else list((self.api_url or {}).values())
         return frozenset((urlsplit(base).scheme, urlsplit(base).netloc) for base in own)
 
-    @property
-    def own_hosts(self) -> frozenset[str]:
-        """Hosts that the operator named: they may be private."""
-        named = (urlsplit(f"//{host}").hostname or "" for host in self.recording_hosts)
-        return frozenset(urlsplit(f"//{host}").hostname or "" for _, host in self.own_origins).union(named)
-
 
 @dataclass(slots=True)
 class Opened:
@@ -209,12 +203,19 @@ async def _followed(
         if response.status not in _REDIRECTS:
             return response
         response.close()
-        onward = urljoin(url, response.headers.get("Location", ""))
-        if not leads_on(onward, account):
+        onward = _joined(url, response.headers.get("Location", ""))
+        if onward is None or not leads_on(onward, account):
             raise RecordingTrouble("elsewhere", "The recording redirects to a host that nothing is fetched from.")
         with_keys = with_keys and _origin(onward) == _origin(url)
         url = onward
     raise RecordingTrouble("elsewhere", f"The recording redirects more than {_MOST_REDIRECTS} times.")
+
+
+def _joined(url: str, location: str) -> str | None:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return None
 
 
 def _origin(url: str) -> tuple[str, str]:

@@ -1,29 +1,50 @@
 """Recordings of the tenants: opened for a listener, or read whole for a CRM that takes files."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
-import aiohttp
-
-from connector.exotel.recordings import Account, File, Opened, opened, whole
+from connector.errors import ConfigError, CrmError
+from connector.exotel.recordings import Account, File, Opened, Signed, opened, whole
+from connector.pipeline.exotel_accounts import ExotelAccounts
 from connector.tenants import Tenant
+
+log = logging.getLogger(__name__)
+
+#: Minutes that a link signed by Exotel shall work: the least that it gives, and long enough to begin with.
+_SIGNED_MIN: Final = 5
 
 
 class Recordings:
-    """Fetches recordings with the tenants' own keys."""
+    """Fetches recordings with the tenants' own keys, or by links that Exotel signs."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self._session = session
+    def __init__(self, exotel: ExotelAccounts) -> None:
+        self._exotel = exotel
 
     def opened(
         self, tenant: Tenant, call_sid: str, url: str, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Opened]:
         """See `exotel.recordings.opened`."""
-        return opened(self._session, account_of(tenant), url, headers=headers)
+        signed = self._signed(tenant, call_sid)
+        return opened(self._exotel.session, account_of(tenant), url, headers=headers, signed=signed)
 
     async def whole(self, tenant: Tenant, call_sid: str, url: str, at_most: int) -> File:
         """See `exotel.recordings.whole`."""
-        return await whole(self._session, account_of(tenant), url, at_most=at_most)
+        signed = self._signed(tenant, call_sid)
+        return await whole(self._exotel.session, account_of(tenant), url, at_most=at_most, signed=signed)
+
+    def _signed(self, tenant: Tenant, call_sid: str) -> Signed:
+        async def ask() -> str | None:
+            client = self._exotel.client(tenant, "recording")
+            try:
+                record = await client.calls.get(call_sid, link_valid_min=_SIGNED_MIN)
+            except (CrmError, ConfigError) as error:
+                log.info("no signed link", extra={"tenant": tenant.sid, "call_sid": call_sid, "reason": str(error)})
+                return None
+            return record.signed_recording_url
+
+        return ask
 
 
 def account_of(tenant: Tenant) -> Account:

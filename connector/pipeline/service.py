@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Container
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from connector import crm_http, metrics, outbound, registry
+from connector import crm_http, metrics, registry
 from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
@@ -20,10 +20,11 @@ from connector.pipeline.accept import Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
+from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Target
-from connector.pipeline.recordings import Recordings, account_of
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.replay import Replayed
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
@@ -64,8 +65,8 @@ class Pipeline:
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
+        self._exotel: ExotelAccounts | None = None
         self._dispatcher: Dispatcher | None = None
-        self._recordings: Recordings | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -77,15 +78,12 @@ class Pipeline:
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
-        async with (
-            crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client,
-            outbound.session(_ExotelHosts(self._directories)) as exotel,
-        ):
-            self._recordings = Recordings(exotel)
+        async with crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client:
             self._accounts = Accounts(
                 self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
             )
             await self._accounts.load()
+            self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
@@ -122,10 +120,15 @@ class Pipeline:
         return self._accounts
 
     @property
+    def exotel(self) -> ExotelAccounts:
+        """The tenants' clients of Exotel. Only while the pipeline runs."""
+        assert self._exotel is not None, "the pipeline does not run"
+        return self._exotel
+
+    @property
     def recordings(self) -> Recordings:
-        """Where recordings are fetched from. Only while the pipeline runs."""
-        assert self._recordings is not None, "the pipeline does not run"
-        return self._recordings
+        """The tenants' recordings. Only while the pipeline runs."""
+        return Recordings(self.exotel)
 
     # --- accept ---
 
@@ -229,6 +232,7 @@ class Pipeline:
 
     def _changed(self, _directory: object) -> None:
         self.accounts.forget_adapters()
+        self.exotel.forget()
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
             self._aside(self.accounts.probe(self._wake_connection, due_only=False))
@@ -251,18 +255,8 @@ class Pipeline:
         task.add_done_callback(self._side_tasks.discard)
 
 
-class _ExotelHosts(Container[str]):
-    """Hosts of Exotel's that may be private: those that the operator named for a tenant, as they are now."""
-
-    def __init__(self, directories: Directories) -> None:
-        self._directories = directories
-
-    def __contains__(self, host: object) -> bool:
-        return any(host in account_of(tenant).own_hosts for tenant in self._directories.current.tenants.values())
-
-
 class _PrivateHosts(Container[str]):
-    """Hosts that may be private, as they are now: connections come and go while the session lives."""
+    """Hosts that may be private, as they are now: connections and tenants come and go while the session lives."""
 
     def __init__(self, directories: Directories, home_url: Callable[[], str]) -> None:
         self._directories = directories
@@ -274,5 +268,7 @@ class _PrivateHosts(Container[str]):
         if self._directory is not self._directories.current:
             self._directory = self._directories.current
             urls = [c.settings.get("base_url") for c in self._directory.connections.values()]
+            for tenant in self._directory.tenants.values():
+                urls += exotel_urls(tenant)
             self._hosts = frozenset(urlsplit(url).hostname or "" for url in [*urls, self._home_url()] if url)
         return host in self._hosts
