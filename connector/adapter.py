@@ -336,9 +336,12 @@ class Leads(ABC):
 class Files(ABC):
     """Records can carry files."""
 
+    #: Bytes of the largest file that the CRM takes.
+    largest_file: ClassVar[int] = 20 * 1024 * 1024
+
     @abstractmethod
     async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
-        """Attaches a file to a record."""
+        """Attaches a file to a record. A file that the CRM does not take is `Rejected`: our link then stands in."""
 
 
 _STAMP = re.compile(r"\[ref ([^\]\s]+)\]")

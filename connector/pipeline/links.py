@@ -61,7 +61,7 @@ class LinkMaker:
     def of(self, work: Work, adapter: type[Adapter[Any]]) -> Links:
         """The links of a delivery's call, for the CRM of `adapter`."""
         file = work.steps.get(FILE)
-        no_file = file is not None and file.state == "skipped" and work.replay is None
+        no_file = file is not None and file.state == "skipped"
         return Links(
             self.box, self.base(adapter), work.tenant_id, work.call_sid or "", work.recordings, no_file=no_file
         )

@@ -1,8 +1,8 @@
 """Recordings of the tenants: opened for a listener, or read whole for a CRM that takes files."""
 
 import logging
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Final
 
 from connector.errors import ConfigError, CrmError
@@ -14,6 +14,10 @@ log = logging.getLogger(__name__)
 
 #: Minutes that a link signed by Exotel shall work: the least that it gives, and long enough to begin with.
 _SIGNED_MIN: Final = 5
+#: Whole files that are held in memory at once.
+_TURNS: Final = 4
+#: How long after its promised time a file may still come (reference exotel.md §9: 15 minutes at peak).
+LATE_S: Final = 900.0
 
 
 class Recordings:
@@ -21,6 +25,19 @@ class Recordings:
 
     def __init__(self, exotel: ExotelAccounts) -> None:
         self._exotel = exotel
+        self._turns = _TURNS
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether a whole file may be held in memory now, and is let go of on leaving."""
+        if self._turns == 0:
+            yield False
+            return
+        self._turns -= 1
+        try:
+            yield True
+        finally:
+            self._turns += 1
 
     def opened(
         self, tenant: Tenant, call_sid: str, url: str, headers: Mapping[str, str]

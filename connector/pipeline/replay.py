@@ -160,6 +160,10 @@ def _changes(
     changes: list[dict[str, Any]] = []
     for step in planned.steps:
         row = work.steps.get(step.slot)
+        if step.kind == "file":
+            if row is None or row.ref_id is None:
+                changes.append({"slot": step.slot, "kind": step.kind, "action": "create", "was": None, "now": None})
+            continue
         try:
             wanted = render(step, of_call, target).entry
         except Rejected as error:

@@ -31,6 +31,7 @@ from connector.pipeline.fold import Arrived, Known, fold
 from connector.pipeline.gate import Gate
 from connector.pipeline.journal import Journal
 from connector.pipeline.plan import Plan, Target, plan
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.waiting import Waiting
 from connector.store.database import Database
 from connector.store.queries import Finish, StoredEvent, Work
@@ -109,10 +110,18 @@ class Runner:
     """Carries out claimed deliveries."""
 
     def __init__(
-        self, db: Database, contacts: Contacts, owner: Registered, clock: Clock, *, restored_at: float | None = None
+        self,
+        db: Database,
+        contacts: Contacts,
+        recordings: Recordings,
+        owner: Registered,
+        clock: Clock,
+        *,
+        restored_at: float | None = None,
     ) -> None:
         self._db = db
         self._contacts = contacts
+        self._recordings = recordings
         self._owner = owner
         self._clock = clock
         self._restored_at = restored_at
@@ -151,7 +160,9 @@ class Runner:
         try:
             call = fold(read(work.events, target.tenant.country), known(target.tenant, target))
             planned = plan(call, target, self._clock.now())
-            attempt = Attempt(target, adapter, call, journal, self._contacts, self._clock, look_first=look_first)
+            attempt = Attempt(
+                target, adapter, call, journal, self._contacts, self._recordings, self._clock, look_first=look_first
+            )
             await attempt.run(planned)
             if gate.succeeded():
                 self._owner.gate_changed(gate)
@@ -251,8 +262,10 @@ class _Outcome:
         self.retried_s = 0.0
         if attempt.ended.dead is not None:
             self.dies(*attempt.ended.dead)
-        elif planned.look_again_at is not None:
-            self.state, self.reason, self.due_at = "pending", "waiting", planned.look_again_at
+            return
+        looks = [at for at in (planned.look_again_at, attempt.ended.again_at) if at is not None]
+        if looks:
+            self.state, self.reason, self.due_at = "pending", "waiting", min(looks)
 
     def waits(self, until: float, reason: str, words: str) -> None:
         """Nothing is counted: it goes on at a known time."""

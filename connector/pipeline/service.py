@@ -66,6 +66,7 @@ class Pipeline:
         self._cap = cap
         self._accounts: Accounts | None = None
         self._exotel: ExotelAccounts | None = None
+        self._recordings: Recordings | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -84,8 +85,9 @@ class Pipeline:
             )
             await self._accounts.load()
             self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
+            self._recordings = Recordings(self._exotel)
             contacts = Contacts(self._db, self._clock)
-            runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
+            runner = Runner(self._db, contacts, self._recordings, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
@@ -128,7 +130,8 @@ class Pipeline:
     @property
     def recordings(self) -> Recordings:
         """The tenants' recordings. Only while the pipeline runs."""
-        return Recordings(self.exotel)
+        assert self._recordings is not None, "the pipeline does not run"
+        return self._recordings
 
     # --- accept ---
 

@@ -268,7 +268,8 @@ step = Table(
     Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True),
     Column("slot", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
-    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead
+    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead, skipped (a file that does
+    #: not come, for the reason in `warning`)
     Column("state", String(8), nullable=False),
     #: dead: rejected or unsure; adopted: open, where the policy chose the record and no person did
     Column("reason", String(16)),

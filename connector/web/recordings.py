@@ -23,6 +23,7 @@ from connector.clock import Clock
 from connector.errors import StoreBusy
 from connector.exotel.recordings import Opened, RecordingTrouble, Why
 from connector.pipeline.links import file_name, name_in
+from connector.pipeline.recordings import LATE_S
 from connector.store import queries
 from connector.store.queries import Named
 from connector.tenants import Tenant
@@ -36,13 +37,14 @@ log = logging.getLogger(__name__)
 SignedIn = Callable[[web.Request, Tenant], Awaitable[bool]]
 
 _DAY_S: Final = 86_400.0
-#: How long after its promised time a file may still come (reference exotel.md §9: 15 minutes at peak).
-LATE_S: Final = 900.0
 _LATER_S: Final = 60
 #: Streams at once in one process; a stream is a socket on each side.
 _STREAMS: Final = 100
 #: A player that paused comes back with a range, so its connection need not be held longer.
 _STALLED_S: Final = 120.0
+#: A browser's own player for a bare file may load that file and style itself, nothing else. Where its origin is taken
+#: from it as well (a plain `sandbox`), Chromium plays nothing.
+_PLAYER_POLICY: Final = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox allow-same-origin"
 _RANGE: Final = re.compile(r"bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})")
 
 _page = Environment(
@@ -247,7 +249,7 @@ class _Recordings:
             return _TROUBLES[trouble.why]
         now = self._clock.now()
         left_s = (recording.available_by or recording.call_created_at) + LATE_S - now
-        if left_s > 0 and recording.state != "ready":
+        if left_s > 0 and recording.state == "unknown":
             return _not_ready(left_s)
         if recording.state != "missing":
             await request.app[DATABASE].write(queries.saw_recordings, (recording.id, "missing", recording.size, now))
@@ -261,8 +263,7 @@ async def _stream(request: web.Request, found: Opened, name: str) -> web.StreamR
             **found.headers,
             "Cache-Control": "private, no-store",
             "Content-Disposition": f'inline; filename="{name}"',
-            # The player that a browser shows for a bare file may load this file and style itself, nothing else.
-            "Content-Security-Policy": "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+            "Content-Security-Policy": _PLAYER_POLICY,
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
             "X-Robots-Tag": "noindex",

@@ -59,8 +59,18 @@ def standin_of(adapter: str) -> ModuleType:
     return importlib.import_module(f"adapters.{adapter}.standin")
 
 
-def tenant_file(base_url: str, adapter: str = "freshdesk", **changes: Any) -> dict[str, Any]:
-    """A tenant with one connection, in the shape of a tenant file; `changes` go into the connection."""
+def tenant_file(
+    base_url: str,
+    adapter: str = "freshdesk",
+    *,
+    exotel: str | None = None,
+    recording_hosts: Sequence[str] = (),
+    **changes: Any,
+) -> dict[str, Any]:
+    """A tenant with one connection, in the shape of a tenant file; `changes` go into the connection.
+
+    `exotel`: where Exotel is played by somebody else, and `recording_hosts` to where it may redirect.
+    """
     connection = {
         "name": "support",
         "adapter": adapter,
@@ -77,6 +87,7 @@ def tenant_file(base_url: str, adapter: str = "freshdesk", **changes: Any) -> di
                 "api_key": "demo_key",
                 "api_token": "demo_token",
                 "exophones": {EXOPHONE: "Support line"},
+                **({"api_url": exotel, "recording_hosts": list(recording_hosts)} if exotel else {}),
                 "connections": [connection],
             }
         ]

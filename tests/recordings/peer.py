@@ -3,7 +3,7 @@
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,8 +14,6 @@ from connector.kit.wire import serving
 KEY, TOKEN = "demo_key", "demo_token"
 BASIC = "Basic " + b64encode(f"{KEY}:{TOKEN}".encode()).decode()
 AUDIO = bytes(range(256)) * 400
-
-Answer = Callable[[web.Request], web.StreamResponse]
 
 
 @dataclass
@@ -36,6 +34,10 @@ class Peer:
     etag: str = '"first"'
     #: Bytes of a made-up file that is sent piece by piece, however large.
     endless: int | None = None
+    #: Nobody is told how many bytes that is.
+    untold: bool = False
+    #: Answers Call Details, where a test asks for them.
+    details: Callable[[web.Request], Awaitable[web.Response]] | None = None
     requests: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     #: Bytes that left, and whether the reader went away before the end.
     sent: int = 0
@@ -55,6 +57,8 @@ class Peer:
         return f"{self.url}/exotelrecordings/{sid}/{name}"
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.details is not None and request.path.startswith("/v1/Accounts/"):
+            return await self.details(request)
         given = request.headers.get("Authorization")
         self.requests.append((request.path, given, request.headers.get("Range")))
         if self.private and given != BASIC:
@@ -86,7 +90,7 @@ class Peer:
 
     async def _stream(self, request: web.Request, size: int) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": self.content_type})
-        response.content_length = size
+        response.content_length = None if self.untold else size
         await response.prepare(request)
         piece = b"\0" * 65536
         try:

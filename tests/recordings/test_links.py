@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from cryptography.fernet import Fernet
 
+from connector.pipeline.recordings import LATE_S
 from connector.store.secrets import open_box
 from connector.web import recordings as web_recordings
 from tests.pipeline.world import SID
@@ -232,7 +233,7 @@ async def test_not_ready_then_missing(tmp_path: Path, peer: Peer) -> None:
         assert (answer.status, await code(answer)) == (503, "not_ready")
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
         assert "Try again" in await (await r.page(path)).text()
-        r.clock.advance(300 + web_recordings.LATE_S)
+        r.clock.advance(300 + LATE_S)
         answer = await r.get(path)
         assert (answer.status, await code(answer)) == (404, "missing")
         assert (await r.rows("select state from recording")) == [{"state": "missing"}]
@@ -248,7 +249,7 @@ async def test_the_time_that_exotel_promised_counts(tmp_path: Path, peer: Peer) 
 
         words = time.strftime("%a, %d %b %Y %H:%M:%S", time.gmtime(promised))
         path = await r.call(RecordingAvailableBy=words)
-        r.clock.advance(3600 + web_recordings.LATE_S - 5)
+        r.clock.advance(3600 + LATE_S - 5)
         assert await code(await r.get(path)) == "not_ready"
         r.clock.advance(10)
         assert await code(await r.get(path)) == "missing"
