@@ -19,7 +19,7 @@ from connector.pipeline.contacts import Contacts
 from connector.pipeline.ended import Ended
 from connector.pipeline.files import FileSlot
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
-from connector.pipeline.plan import Plan, Step, Target, available_by, recording_of, settled
+from connector.pipeline.plan import Plan, Step, Target, available_by, recording_of, settled, worded
 from connector.pipeline.recordings import Recordings
 from connector.pipeline.records import Records
 from connector.pipeline.render import digest, facts, optional, render, without
@@ -74,6 +74,7 @@ class Attempt:
         """Does what the journal lacks. Raises CRM errors that concern the whole delivery, and `Waiting`."""
         if not plan.steps:
             return
+        self._target = worded(self._target, plan)
         self._learn_recording()
         known = facts(self._call, self._target, plan.outcome)
         if any(step.kind in _TOLD_THE_CALL for step in plan.steps):

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from connector.adapter import Adapter, Agent, Chat, Desk, Files, Kind, Ref, Sales, Tasks
@@ -100,6 +100,7 @@ def plan(call: Call, target: Target, now: float) -> Plan:
         steps += _sales(call, target, outcome)
     if issubclass(target.adapter, Chat) and (call.over or quiet):
         steps += _chat(call, target, outcome)
+    steps += _file(call, target, steps)
     return Plan(steps, look_again_at, outcome)
 
 
@@ -147,7 +148,8 @@ def heard(call: Call, target: Target) -> Heard:
     if url is None:
         warning = "The recording was left out: its link does not lead to Exotel."
         return Heard(words="left out, the link does not lead to Exotel", warning=warning)
-    if attaches(target) and not (target.links and target.links.no_file):
+    is_file = target.connection.options.recording == "attach" and issubclass(target.adapter, Files)
+    if is_file and not (target.links and target.links.no_file):
         return Heard(words=f"attached as {file_name(call.call_sid or '', url)}, once Exotel has it ready")
     link = target.links.link(url) if target.links is not None else None
     if link is None:
@@ -158,9 +160,11 @@ def heard(call: Call, target: Target) -> Heard:
     return Heard(link=link)
 
 
-def attaches(target: Target) -> bool:
-    """Whether recordings are uploaded to the CRM."""
-    return target.connection.options.recording == "attach" and issubclass(target.adapter, Files)
+def worded(target: Target, planned: Plan) -> Target:
+    """The target as words are written for it: where no file is planned, the link is shown."""
+    if target.links is None or any(step.kind == "file" for step in planned.steps):
+        return target
+    return replace(target, links=replace(target.links, no_file=True))
 
 
 def outcome_of(call: Call, *, quiet: bool) -> Outcome:
@@ -222,14 +226,7 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
         steps.append(
             Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
         )
-    return (*steps, *_file(call, target, "ticket"))
-
-
-def _file(call: Call, target: Target, on: str) -> tuple[Step, ...]:
-    """The recording as a file on the record of the slot `on`: last, so that nothing waits for it."""
-    if not attaches(target) or recording_of(call, target) is None:
-        return ()
-    return (Step(FILE, "file", FILE, "", needs=(on,)),)
+    return tuple(steps)
 
 
 def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) -> str | None:
@@ -248,6 +245,20 @@ def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) 
     return None
 
 
+def _file(call: Call, target: Target, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The recording as a file on the call's main record: last, so that nothing waits for it."""
+    if target.connection.options.recording != "attach" or recording_of(call, target) is None:
+        return ()
+    if not issubclass(target.adapter, Files):
+        return ()
+    main = [step for step in steps if step.kind in target.adapter.files_on]
+    # A ticket that is only brought up to date may not be there; the call log is.
+    main.sort(key=lambda step: step.only_update)
+    if not main or (main[0].only_update and any(step.kind == "call_log" for step in steps)):
+        return ()
+    return (Step(FILE, "file", FILE, "", needs=(main[0].slot,)),)
+
+
 def _variant(call: Call, outcome: Outcome) -> str:
     """Which words a finished call gets in a call log or a chat."""
     if call.direction == "outbound":
@@ -264,7 +275,7 @@ def _sales(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
     unreached = call.missed or call.voicemail or outcome == "missed"
     if follows and unreached and call.direction == "inbound":
         steps.append(Step("task", "task", "task", "voicemail" if call.voicemail else "missed", agent=who))
-    return (*steps, *(() if uses(target, "desk") else _file(call, target, "log")))
+    return tuple(steps)
 
 
 def _chat(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:

@@ -13,7 +13,7 @@ from connector.errors import ConfigError, Rejected
 from connector.options import Options
 from connector.pipeline.fold import fold
 from connector.pipeline.links import LinkMaker
-from connector.pipeline.plan import Step, Target, plan, settled
+from connector.pipeline.plan import Step, Target, plan, settled, worded
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
 from connector.store import queries
@@ -156,6 +156,7 @@ def _changes(
     target = Target(tenant, connection, adapter, links.of(work, adapter))
     call = fold(read(work.events, tenant.country), known(tenant, target))
     planned = plan(call, target, now)
+    target = worded(target, planned)
     of_call = facts(call, target, planned.outcome)
     changes: list[dict[str, Any]] = []
     for step in planned.steps:
