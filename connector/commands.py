@@ -27,7 +27,7 @@ from connector.pipeline.replay import Replayed, Wish
 from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target
-from connector.store import lists, views
+from connector.store import lists, queries, revoking, views
 from connector.store.opening import Store, opened
 from connector.store.regions import keep_regions
 from connector.store.secrets import rekey as reseal
@@ -51,7 +51,8 @@ def apply(config: Config, file: Path, prune: bool) -> None:
         for tenant in directory.tenants.values():
             new = [one for one in tenant.connections if (tenant.sid, one.name) in touched and one.enabled]
             for warning in asyncio.run(checking.prepare(tenant, new, store.box, config)):
-                click.echo(f"connector: warning: {warning}", err=True)
+                _warn(warning)
+        _warn(checking.lost_without_address(directory.tenants.values(), config))
 
 
 def check(config: Config, sid: str) -> bool:
@@ -70,6 +71,7 @@ def check(config: Config, sid: str) -> bool:
             return fine
 
         fine = asyncio.run(look())
+        _warn(checking.lost_without_address([tenant], config))
     click.echo()
     for line in hooks.describe(tenant, config):
         click.echo(line)
@@ -223,6 +225,38 @@ def user_add(config: Config, name: str, token: bool, sid: str | None) -> None:
     click.echo(f"Added {name}." if made is None else made)
 
 
+def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json: bool) -> None:
+    """`connector recordings`."""
+    with opened(config, make=False) as store:
+        tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
+        if revoke is not None:
+            if not store.db.transact(queries.recordings, tenant.id, revoke):
+                raise ConfigError(f"{sid} has no recording of a call {revoke!r}")
+            (count,) = store.db.transact(revoking.revoke, [(tenant.id, revoke, "cli", time.time())])
+            click.echo(
+                f"Withdrew {count} {'link' if count == 1 else 'links'}." if count else "They were withdrawn before."
+            )
+            return
+        found = store.db.transact(lambda sql: queries.recordings(sql, tenant.id, limit=limit))
+    for_all = tenant.recordings.open_to == "anyone_with_link"
+    rows = [
+        {
+            "call_at": _utc(one.call_created_at),
+            "call_sid": one.call_sid,
+            "state": one.state,
+            "bytes": one.size,
+            "open_until": _utc(one.call_created_at + tenant.recordings.days * 86_400) if for_all else None,
+            "withdrawn_at": _utc(one.revoked_at) if one.revoked_at is not None else None,
+        }
+        for one in found
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    shown = ("call_at", "call_sid", "state", "bytes", "open_until", "withdrawn_at")
+    _print_table(shown, (tuple(row.values()) for row in rows), "recordings")
+
+
 def rekey(config: Config) -> None:
     """`connector rekey`."""
     with opened(config, make=False) as store:
@@ -233,6 +267,10 @@ def rekey(config: Config) -> None:
         else:
             count = reseal(config, store.db)
     click.echo(f"Sealed {count} values with the newest key.")
+    if config.secret_key is None:
+        click.echo(
+            "Links to recordings were signed with the old one: `connector replay` writes new ones into the CRMs."
+        )
 
 
 def parse_time(text: str, option: str) -> float:
@@ -251,6 +289,11 @@ def _links(config: Config, store: Store) -> LinkMaker:
     return LinkMaker(
         store.box, lambda adapter: config.public_url or (config.home_url if adapter.read_at_home else None)
     )
+
+
+def _warn(words: str | None) -> None:
+    if words is not None:
+        click.echo(f"connector: warning: {words}", err=True)
 
 
 def _tenant_id(directory: Directory, sid: str | None) -> int | None:

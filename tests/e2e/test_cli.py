@@ -11,7 +11,7 @@ import pytest
 
 COMMANDS = (
     *("serve", "demo", "apply", "check", "hook", "simulate", "calls", "deliveries", "replay", "adapters"),
-    *("new-adapter", "migrate", "user", "user add", "backup", "rekey"),
+    *("new-adapter", "migrate", "user", "user add", "backup", "rekey", "recordings"),
 )
 
 FILE = """

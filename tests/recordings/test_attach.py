@@ -239,4 +239,4 @@ def test_who_takes_files() -> None:
     from connector import registry
 
     takes = [name for name, adapter in registry.adapters().items() if issubclass(adapter, Files)]
-    assert takes == ["freshdesk"]
+    assert takes == ["freshdesk", "zoho_crm", "zoho_desk"]

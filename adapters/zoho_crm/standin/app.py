@@ -14,7 +14,7 @@ from adapters.zoho_crm.standin.pages import page_routes
 from adapters.zoho_crm.standin.rules import CALL_STATUS, MODULES, Invalid, Record
 from adapters.zoho_crm.standin.state import Account, failure
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, standin_app
+from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
 
 ROOT = "/crm/v8"
 _TERMS = 10
@@ -203,15 +203,14 @@ class _Api:
     async def upload_attachment(self, request: web.Request) -> web.Response:
         module, id_ = self._attached_to(request)
         _known(request, set())
-        form = await request.post()
-        file = form.get("file")
-        if set(form) != {"file"} or not isinstance(file, web.FileField):
+        parts = await parts_of(request)
+        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
             raise Refused(400, failure("MANDATORY_NOT_FOUND", "required field not found"))
-        content = file.file.read()
-        if len(content) > _LARGEST or len(file.filename) > _LONGEST_NAME:
+        name, size = parts[0].filename, len(parts[0].content)
+        if size > _LARGEST or len(name) > _LONGEST_NAME:
             words = "Please check if the size of the file is in the correct range"
             raise Refused(413, failure("FILE_SIZE_MORE_THAN_ALLOWED_SIZE", words))
-        row = self.account.attach(module, id_, file.filename, len(content))
+        row = self.account.attach(module, id_, name, size)
         details = {name: row[name] for name in ("id", "Created_Time", "Modified_Time", "Created_By", "Modified_By")}
         message = "attachment uploaded successfully"
         return answer({"data": [{"code": "SUCCESS", "details": details, "message": message, "status": "success"}]})

@@ -15,7 +15,7 @@ from adapters.zoho_desk.standin import rules
 from adapters.zoho_desk.standin.pages import page_routes
 from adapters.zoho_desk.standin.state import Account, Record, short
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, standin_app
+from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
 
 _ROOT = "/api/v1"
 #: Of a file, in bytes; of its name, in characters (section 5.5, OpenAPI TicketAttachment).
@@ -195,19 +195,16 @@ class _Api:
     async def create_attachment(self, request: web.Request) -> web.Response:
         ticket = self._living_ticket(request)
         rules.check_query("POST /tickets/{id}/attachments", request.query)
-        form = await request.post()
-        file = form.get("file")
+        parts = await parts_of(request)
         # the schema allows one part and no other (section 5.5)
-        if set(form) != {"file"} or not isinstance(file, web.FileField):
+        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
             raise rules.unprocessable("The value for field 'file' is missing.")
-        content = file.file.read()
-        if len(content) > _LARGEST or len(file.filename) > _LONGEST_NAME:
+        name, size = parts[0].filename, len(parts[0].content)
+        if size > _LARGEST or len(name) > _LONGEST_NAME:
             raise rules.invalid([rules.problem("file", "The file is too large, or its name too long")])
         is_public = request.query.get("isPublic") == "true"
         origin = _origin(request)
-        return answer(
-            self.account.add_attachment(ticket, file.filename, len(content), is_public=is_public, origin=origin)
-        )
+        return answer(self.account.add_attachment(ticket, name, size, is_public=is_public, origin=origin))
 
     # --- call activities (section 5.6) ---
 
