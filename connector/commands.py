@@ -233,9 +233,8 @@ def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json
             if not store.db.transact(queries.recordings, tenant.id, revoke):
                 raise ConfigError(f"{sid} has no recording of a call {revoke!r}")
             (count,) = store.db.transact(revoking.revoke, [(tenant.id, revoke, "cli", time.time())])
-            click.echo(
-                f"Withdrew {count} {'link' if count == 1 else 'links'}." if count else "They were withdrawn before."
-            )
+            words = f"Withdrew {count} {'link' if count == 1 else 'links'}."
+            click.echo(words if count else "They were withdrawn before.")
             return
         found = store.db.transact(lambda sql: queries.recordings(sql, tenant.id, limit=limit))
     for_all = tenant.recordings.open_to == "anyone_with_link"
@@ -266,11 +265,10 @@ def rekey(config: Config) -> None:
                 count = reseal(config, store.db)
         else:
             count = reseal(config, store.db)
+        links = store.db.transact(queries.count_links)
     click.echo(f"Sealed {count} values with the newest key.")
-    if config.secret_key is None:
-        click.echo(
-            "Links to recordings were signed with the old one: `connector replay` writes new ones into the CRMs."
-        )
+    if links and config.secret_key is None:
+        click.echo("Links to recordings ended with the old key: `connector replay` writes new ones into the CRMs.")
 
 
 def parse_time(text: str, option: str) -> float:

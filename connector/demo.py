@@ -180,7 +180,10 @@ async def _demo(console: Console, config: Config, exits: bool, everything: bool)
 async def _play(
     console: Console, app: web.Application, clock: DemoClock, show: Show, hook_url: str, files: str
 ) -> None:
-    """Plays every scenario and prints records as they come, until all are there or patience ends."""
+    """Plays every scenario and prints records as they come, until all are there or patience ends.
+
+    `files`: where the calls' recordings are.
+    """
     summary = play.Summary()
     target = parse_target(hook_url)
     began = time.monotonic()

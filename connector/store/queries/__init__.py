@@ -25,6 +25,7 @@ from connector.store.queries.journal import Finish, JournalWrite, write_journal
 from connector.store.queries.recordings import (
     Named,
     RecordingRow,
+    count_links,
     named,
     recordings,
     revoke_recordings,
@@ -46,6 +47,7 @@ __all__ = [
     "accept",
     "claim",
     "claim_contact",
+    "count_links",
     "due",
     "forget_contacts",
     "gates",

@@ -56,6 +56,7 @@ _OF_TENANT = text(
     " and (cast(:call_sid as text) is null or call.call_sid = :call_sid)"
     " order by recording.id desc limit :limit"
 )
+_COUNT = text("select count(*) from recording where name is not null")
 _REVOKE = text(
     "update recording set revoked_at = :now where revoked_at is null and call_id in"
     " (select id from call where tenant_id = :tenant_id and call_sid = :call_sid)"
@@ -88,6 +89,11 @@ def recordings(connection: Connection, tenant_id: int, call_sid: str | None = No
     """A tenant's recordings that have links, newest first; of one call where it is named."""
     values = {"tenant_id": tenant_id, "call_sid": call_sid, "limit": limit}
     return [Named(*row) for row in connection.execute(_OF_TENANT, values)]
+
+
+def count_links(connection: Connection) -> int:
+    """How many recordings have links."""
+    return int(connection.execute(_COUNT).scalar_one())
 
 
 def revoke_recordings(connection: Connection, rows: Sequence[tuple[int, str, float]]) -> list[int]:
