@@ -103,8 +103,7 @@ class Attempt:
         if not self._applies(step, row):
             return False
         if step.kind == "file":
-            with self._file_slot.turn(self.ended) as mine:
-                return mine and await self._file(step, row)
+            return await self._file(step, row)
         try:
             return await self._carry_out(step, row, self._render(step, known))
         except Rejected as error:
@@ -143,16 +142,21 @@ class Attempt:
         slot, entry = self._file_slot, self._file_slot.entry()
         if row is not None and row.state == "done" and row.written == self._digest(step, entry):
             return True
-        file = await slot.fetch(row, self.ended)
-        if file is None:
+        if not slot.is_wanted(row, self.ended):
             return False
-        self._records = replace(self._records, file=file)
-        try:
-            is_there = row is not None and row.state == "done"
-            made = await (self._further(step, entry) if is_there else self._create(step, entry))
-        except Rejected as error:
-            slot.skip(f"{error.message} The link stands in for the file.", self.ended)
-            return False
+        with slot.turn(self.ended) as mine:
+            file = await slot.fetch(self.ended) if mine else None
+            if file is None:
+                return False
+            self._records = replace(self._records, file=file)
+            try:
+                is_there = row is not None and row.state == "done"
+                made = await (self._further(step, entry) if is_there else self._create(step, entry))
+            except Rejected as error:
+                slot.skip(f"{error.message} The link stands in for the file.", self.ended)
+                return False
+            finally:
+                self._records = replace(self._records, file=None)
         if made:
             slot.attached(self.ended)
         return made

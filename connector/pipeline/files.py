@@ -64,14 +64,18 @@ class FileSlot:
                 ended.look_again(self._clock.now() + _TURN_S)
             yield mine
 
-    async def fetch(self, row: StepRow | None, ended: Ended) -> File | None:
-        """The file; None where it is waited for, or is not to come."""
+    def is_wanted(self, row: StepRow | None, ended: Ended) -> bool:
+        """Whether the file is still to come. One that was given up is looked for anew when something newer is known."""
         if row is not None and row.state == "skipped" and row.version >= self._journal.work.version:
             ended.warn(f"{FILE}: {row.warning}")
-            return None
+            return False
         if self._links.row(self._url).is_revoked:
             self.skip("its links were withdrawn, so it is not given to the CRM", ended)
-            return None
+            return False
+        return True
+
+    async def fetch(self, ended: Ended) -> File | None:
+        """The file; None where it is waited for, or is not to come."""
         assert isinstance(self._adapter, Files), "the file is planned for adapters that take files"
         call_sid = self._call.call_sid or ""
         try:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 #: Minutes that a link signed by Exotel shall work: the least that it gives, and long enough to begin with.
 _SIGNED_MIN: Final = 5
 #: Whole files that are held in memory at once.
-_TURNS: Final = 4
+_TURNS: Final = 2
 #: How long after its promised time a file may still come (reference exotel.md §9: 15 minutes at peak).
 LATE_S: Final = 900.0
 

@@ -9,6 +9,7 @@ Refusals are a page for browsers, JSON for others: `unknown` 404, `unauthorized`
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
@@ -234,8 +235,7 @@ class _Recordings:
             async with recordings.opened(tenant, recording.call_sid, recording.url, sent) as found:
                 _said("recording opened", tenant, recording, found.status)
                 if recording.state != "ready" and found.status == 200:
-                    row = (recording.id, "ready", found.size, self._clock.now())
-                    await request.app[DATABASE].write(queries.saw_recordings, row)
+                    await self._saw(request, recording, "ready", found.size)
                 return await _stream(request, found, file_name(recording.call_sid, recording.url))
         except RecordingTrouble as trouble:
             refusal = await self._trouble(request, recording, trouble)
@@ -247,13 +247,17 @@ class _Recordings:
             return _unavailable(trouble.retry_after_s)
         if trouble.why != "absent":
             return _TROUBLES[trouble.why]
-        now = self._clock.now()
-        left_s = (recording.available_by or recording.call_created_at) + LATE_S - now
+        left_s = (recording.available_by or recording.call_created_at) + LATE_S - self._clock.now()
         if left_s > 0 and recording.state == "unknown":
             return _not_ready(left_s)
         if recording.state != "missing":
-            await request.app[DATABASE].write(queries.saw_recordings, (recording.id, "missing", recording.size, now))
+            await self._saw(request, recording, "missing", recording.size)
         return _MISSING
+
+    async def _saw(self, request: web.Request, recording: Named, state: str, size: int | None) -> None:
+        row = (recording.id, state, size, self._clock.now())
+        with contextlib.suppress(StoreBusy):  # the next listener will see it too
+            await request.app[DATABASE].write(queries.saw_recordings, row)
 
 
 async def _stream(request: web.Request, found: Opened, name: str) -> web.StreamResponse:

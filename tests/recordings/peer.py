@@ -34,6 +34,8 @@ class Peer:
     etag: str = '"first"'
     #: Bytes of a made-up file that is sent piece by piece, however large.
     endless: int | None = None
+    #: The connection is cut after so many of them.
+    breaks_after: int | None = None
     #: Nobody is told how many bytes that is.
     untold: bool = False
     #: Answers Call Details, where a test asks for them.
@@ -92,6 +94,10 @@ class Peer:
         response = web.StreamResponse(headers={"Content-Type": self.content_type})
         response.content_length = None if self.untold else size
         await response.prepare(request)
+        if self.breaks_after is not None and request.transport is not None:
+            await response.write(b"\0" * self.breaks_after)
+            request.transport.abort()
+            return response
         piece = b"\0" * 65536
         try:
             while self.sent < size:

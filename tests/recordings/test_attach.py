@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
+from connector import registry
 from connector.adapter import Files
 from connector.pipeline import recordings as pipeline_recordings
 from connector.store import queries, revoking
@@ -209,9 +211,7 @@ async def test_a_signed_link_where_the_keys_alone_do_not_open(tmp_path: Path, pe
         link = f"{bucket.url}/c1.mp3?X-Amz-Signature=abc"
         asked = []
 
-        async def details(request: Any) -> Any:
-            from aiohttp import web
-
+        async def details(request: web.Request) -> web.Response:
             asked.append(dict(request.query))
             return web.json_response({"Call": {"Sid": "sid1", "PreSignedRecordingUrl": link}})
 
@@ -236,7 +236,5 @@ async def test_without_a_public_address_the_note_says_so(tmp_path: Path, peer: P
 
 
 def test_who_takes_files() -> None:
-    from connector import registry
-
     takes = [name for name, adapter in registry.adapters().items() if issubclass(adapter, Files)]
     assert takes == ["freshdesk", "zoho_crm", "zoho_desk"]
