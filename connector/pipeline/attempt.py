@@ -67,6 +67,7 @@ class Attempt:
         self._recreate = bool(journal.work.replay and json.loads(journal.work.replay).get("recreate"))
         self._recreated: set[str] = set()
         self._records = Records(adapter, call, journal)
+        self._sends_file = False
         self._file_slot = FileSlot(target, adapter, call, journal, recordings, clock)
         self.ended = Ended()
 
@@ -149,17 +150,25 @@ class Attempt:
             if file is None:
                 return False
             self._records = replace(self._records, file=file)
+            self._sends_file = True
             try:
                 is_there = row is not None and row.state == "done"
                 made = await (self._further(step, entry) if is_there else self._create(step, entry))
             except Rejected as error:
-                slot.skip(f"{error.message} The link stands in for the file.", self.ended)
+                self.give_up_file(error.message)
                 return False
             finally:
                 self._records = replace(self._records, file=None)
+            self._sends_file = False
         if made:
             slot.attached(self.ended)
         return made
+
+    def give_up_file(self, words: str) -> bool:
+        """Whether it was a file that the CRM refused, and nothing else: the link then stands in for it."""
+        if self._sends_file:
+            self._file_slot.skip(f"{words} The link stands in for the file.", self.ended)
+        return self._sends_file
 
     def _digest(self, step: Step, entry: Entry) -> str:
         return digest(entry, self._records.call if step.kind == "call_log" else None)

@@ -174,7 +174,13 @@ class Runner:
                 self._failed(gate)
                 outcome.retries(waiting.reason, waiting.until)
         except (AuthFailed, ConfigError) as error:
-            await self._refused(target, error, outcome)
+            if await self._is_good(target, error, outcome):
+                # The credentials are good: it is this request that is not allowed.
+                if attempt is not None and planned is not None and attempt.give_up_file(error.message):
+                    outcome.settled(planned, attempt)
+                else:
+                    words = "The credentials are good: it is this request that is not allowed."
+                    outcome.dies("rejected", f"{error.message} {words}")
         except RateLimited as error:
             outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
         except (CrmUnavailable, OutcomeUnknown) as error:
@@ -200,7 +206,8 @@ class Runner:
         if gate.failed():
             self._owner.gate_changed(gate)
 
-    async def _refused(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> None:
+    async def _is_good(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> bool:
+        """Whether the account's credentials are good although a request was refused; else what follows is settled."""
         try:
             await self._owner.auth_failed(target)
         except AuthFailed as paused:
@@ -208,9 +215,8 @@ class Runner:
         except CrmError:
             outcome.retries(error.message, self._clock.now())  # neither proven nor disproven: asked again
         else:
-            outcome.dies(
-                "rejected", f"{error.message} The credentials are good: it is this request that is not allowed."
-            )
+            return True
+        return False
 
     async def _finish(
         self, outcome: "_Outcome", journal: Journal | None, summary: str | None, customer: str | None = None

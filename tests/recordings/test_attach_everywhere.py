@@ -91,6 +91,21 @@ async def test_a_file_that_the_crm_refuses_is_a_link(tmp_path: Path, crm: str, p
         assert step == {"state": "skipped", "ref_id": None}
 
 
+async def test_a_login_that_may_not_attach_files(tmp_path: Path, peer: Peer) -> None:
+    async with attaching(tmp_path, "zoho_crm", peer) as w:
+        w.account.missing_scopes = ["ZohoCRM.modules.attachments.ALL"]
+        await one_call(w, peer)
+        (row,) = await done(w)
+        assert (row["state"], row["reason"]) == ("done", None)
+        assert "The link stands in for the file" in row["warnings"]
+        assert "https://calls.example/r/" in str(w.account.dump())
+        w.account.missing_scopes = []
+        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        (row,) = await done(w)
+        assert (row["state"], held(w.account)["files"]) == ("done", 1)
+        assert "attached as recording-sid1.mp3" in str(w.account.dump())
+
+
 @pytest.mark.parametrize("crm", [name for name in registry.adapters() if name not in TAKERS])
 async def test_who_takes_no_files_is_refused_at_apply(tmp_path: Path, crm: str) -> None:
     settings = {} if crm == "local" else standin_of(crm).SETTINGS

@@ -96,6 +96,8 @@ class Account(StandinAccount):
         if scheme != "Zoho-oauthtoken" or self._tokens.get(token, 0.0) <= self.clock():
             raise Refused(401, failure("INVALID_TOKEN", "invalid oauth token"))
         scope = next((scope for begin, scope in _SCOPES.items() if route.startswith(begin)), "ZohoCRM.modules.ALL")
+        if route.endswith("/Attachments"):
+            scope = "ZohoCRM.modules.attachments.ALL"
         if request.method == "POST" and scope == "ZohoCRM.settings.fields.READ":
             scope = "ZohoCRM.settings.fields.CREATE"
         if scope in self.missing_scopes:
