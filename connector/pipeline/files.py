@@ -91,9 +91,12 @@ class FileSlot:
 
     def skip(self, words: str, ended: Ended) -> None:
         """The CRM does not get the file. Its other records are looked at again: they now show the link."""
+        ended.warn(f"{FILE}: {words}")
+        row = self._journal.steps.get(FILE)
+        if row is not None and row.ref_id is not None:
+            return  # an earlier recording of the call is there
         version = self._journal.work.version
         self._journal.set(StepRow(FILE, "file", "skipped", warning=words, version=version))
-        ended.warn(f"{FILE}: {words}")
         if not self._links.no_file:
             ended.look_again(self._clock.now())
 

@@ -12,13 +12,11 @@ import asyncio
 import contextlib
 import logging
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import hdrs, web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from connector.clock import Clock
 from connector.errors import StoreBusy
@@ -31,6 +29,7 @@ from connector.tenants import Tenant
 from connector.web.answers import Refused, problem
 from connector.web.auth import authenticate
 from connector.web.keys import BOX, DATABASE, DIRECTORIES, PIPELINE
+from connector.web.pages import new_nonce, page, page_headers
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +47,7 @@ _STALLED_S: Final = 120.0
 _PLAYER_POLICY: Final = "default-src 'none'; media-src 'self'; style-src 'unsafe-inline'; sandbox allow-same-origin"
 _RANGE: Final = re.compile(r"bytes=(?:\d{1,15}-\d{0,15}|-\d{1,15})")
 
-_page = Environment(
-    loader=PackageLoader("connector.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-).get_template("recording.html")
+_page = page("recording.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,14 +295,8 @@ def _answer(request: web.Request, refusal: Refusal) -> web.Response:
         headers["WWW-Authenticate"] = 'Bearer realm="connector"'
     if "text/html" not in request.headers.get(hdrs.ACCEPT, ""):
         return problem(refusal.status, refusal.code, f"{refusal.title}. {refusal.words}", headers=headers)
-    nonce = secrets.token_urlsafe(16)
-    headers |= {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    nonce = new_nonce()
+    headers |= page_headers(nonce)
     html = _page.render(refusal=refusal, nonce=nonce)
     return web.Response(status=refusal.status, text=html, content_type="text/html", headers=headers)
 

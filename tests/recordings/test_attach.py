@@ -195,6 +195,21 @@ async def test_another_recording_of_the_same_call_is_a_further_file(tmp_path: Pa
         assert sorted(file["size"] for file in files(w)) == [100, len(AUDIO)]
 
 
+async def test_a_further_recording_that_never_comes_leaves_the_first_file(tmp_path: Path, peer: Peer) -> None:
+    async with attaching(tmp_path, peer) as w:
+        await answered(w, peer)
+        await w.settle()
+        w.clock.advance(24 * 60 * MINUTE_S)
+        await w.event("sid1", "ivr", RecordingUrl=peer.recording(SID, "c2.mp3"), CurrentTime="2099-01-01 00:00:00")
+        for _ in range(8):
+            (delivery,) = await w.after(60 * MINUTE_S)
+        assert (delivery["state"], len(files(w))) == ("done", 1)
+        assert "never had the recording" in delivery["warnings"]
+        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.settle()
+        assert len(files(w)) == 1
+
+
 async def test_files_take_turns(tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_recordings, "_TURNS", 0)
     async with attaching(tmp_path, peer) as w:
