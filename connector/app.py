@@ -25,9 +25,10 @@ from connector.web.answers import Handler, json_errors
 from connector.web.api import add_api
 from connector.web.desk import add_desk
 from connector.web.ingress import INGRESS, Ingress, add_ingress
-from connector.web.keys import BOX, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
+from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
 from connector.web.origin import Origin
 from connector.web.query import MOST_BYTES
+from connector.web.recordings import add_recordings
 
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
 
@@ -54,6 +55,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> w
     app.cleanup_ctx.append(functools.partial(_opened, clock=clock))
     add_ingress(app)
     add_api(app)
+    add_recordings(app)
     add_desk(
         app,
         db=lambda: app[DATABASE],
@@ -84,6 +86,7 @@ async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[No
             clock = SYSTEM
             if not database.single_process:
                 clock = await stack.enter_async_context(DatabaseClock(database).running())
+        app[CLOCK] = clock
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
         pipeline = Pipeline(
             database,
@@ -91,6 +94,7 @@ async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[No
             app[DIRECTORIES],
             home_url=lambda: app[HOME].url,
             public_url=config.public_url,
+            link_url=app[HOME].link_url,
             clock=clock,
         )
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())

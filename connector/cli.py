@@ -183,6 +183,18 @@ def replay(as_json: bool, **wish: Any) -> None:
 
 
 @cli.command()
+@click.argument("tenant")
+@click.option("--revoke", metavar="CALL_SID", help="Withdraw the links to the recordings of this call, for good.")
+@_limit
+@_as_json
+def recordings(tenant: str, revoke: str | None, limit: int, as_json: bool) -> None:
+    """List a tenant's recordings that have links, newest first, or withdraw the links of a call."""
+    from connector import commands
+
+    commands.recordings(_config(), tenant, revoke, limit, as_json)
+
+
+@cli.command()
 @_as_json
 def adapters(as_json: bool) -> None:
     """List the adapters that are installed."""

@@ -22,12 +22,13 @@ from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
 from connector.pipeline import replay as replaying
+from connector.pipeline.links import LinkMaker
 from connector.pipeline.replay import Replayed, Wish
 from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target
-from connector.store import lists, views
-from connector.store.opening import opened
+from connector.store import lists, queries, revoking, views
+from connector.store.opening import Store, opened
 from connector.store.regions import keep_regions
 from connector.store.secrets import rekey as reseal
 from connector.tenants import Directory
@@ -50,7 +51,8 @@ def apply(config: Config, file: Path, prune: bool) -> None:
         for tenant in directory.tenants.values():
             new = [one for one in tenant.connections if (tenant.sid, one.name) in touched and one.enabled]
             for warning in asyncio.run(checking.prepare(tenant, new, store.box, config)):
-                click.echo(f"connector: warning: {warning}", err=True)
+                _warn(warning)
+        _warn(checking.lost_without_address(directory.tenants.values(), config))
 
 
 def check(config: Config, sid: str) -> bool:
@@ -69,6 +71,7 @@ def check(config: Config, sid: str) -> bool:
             return fine
 
         fine = asyncio.run(look())
+        _warn(checking.lost_without_address([tenant], config))
     click.echo()
     for line in hooks.describe(tenant, config):
         click.echo(line)
@@ -193,7 +196,7 @@ def replay(
             raise ConfigError(f"{owner.sid} has no call {call_sid!r}")
         wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
         if dry_run:
-            found = store.db.transact(replaying.preview, directory, wish, time.time())
+            found = store.db.transact(replaying.preview, directory, wish, time.time(), _links(config, store))
         else:
             (found,) = store.db.transact(replaying.enqueue, [(directory, wish, time.time())])
     _say_replayed(found, dry_run, as_json)
@@ -224,6 +227,37 @@ def user_add(config: Config, name: str, token: bool, sid: str | None) -> None:
     click.echo(f"Added {name}." if made is None else made)
 
 
+def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json: bool) -> None:
+    """`connector recordings`."""
+    with opened(config, make=False) as store:
+        tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
+        if revoke is not None:
+            if not store.db.transact(queries.recordings, tenant.id, revoke):
+                raise ConfigError(f"{sid} has no recording of a call {revoke!r}")
+            (count,) = store.db.transact(revoking.revoke, [(tenant.id, revoke, "cli", time.time())])
+            words = f"Withdrew {count} {'link' if count == 1 else 'links'}."
+            click.echo(words if count else "They were withdrawn before.")
+            return
+        found = store.db.transact(lambda sql: queries.recordings(sql, tenant.id, limit=limit))
+    for_all = tenant.recordings.open_to == "anyone_with_link"
+    rows = [
+        {
+            "call_at": _utc(one.call_created_at),
+            "call_sid": one.call_sid,
+            "state": one.state,
+            "bytes": one.size,
+            "open_until": _utc(one.call_created_at + tenant.recordings.days * 86_400) if for_all else None,
+            "withdrawn_at": _utc(one.revoked_at) if one.revoked_at is not None else None,
+        }
+        for one in found
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    shown = ("call_at", "call_sid", "state", "bytes", "open_until", "withdrawn_at")
+    _print_table(shown, (tuple(row.values()) for row in rows), "recordings")
+
+
 def rekey(config: Config) -> None:
     """`connector rekey`."""
     with opened(config, make=False) as store:
@@ -233,7 +267,10 @@ def rekey(config: Config) -> None:
                 count = reseal(config, store.db)
         else:
             count = reseal(config, store.db)
+        links = store.db.transact(queries.count_links)
     click.echo(f"Sealed {count} values with the newest key.")
+    if links and config.secret_key is None:
+        click.echo("Links to recordings ended with the old key: `connector replay` writes new ones into the CRMs.")
 
 
 def parse_time(text: str, option: str) -> float:
@@ -246,6 +283,17 @@ def parse_time(text: str, option: str) -> float:
     except ValueError:
         raise click.UsageError(f"{option} takes a time such as 2026-01-31T09:30, or 30m, 12h, 7d ago") from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _links(config: Config, store: Store) -> LinkMaker:
+    return LinkMaker(
+        store.box, lambda adapter: config.public_url or (config.home_url if adapter.read_at_home else None)
+    )
+
+
+def _warn(words: str | None) -> None:
+    if words is not None:
+        click.echo(f"connector: warning: {words}", err=True)
 
 
 def _tenant_id(directory: Directory, sid: str | None) -> int | None:

@@ -25,7 +25,7 @@ from connector.phone import parse_number
 from connector.store import schema
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
-from connector.tenants import RETENTION_DAYS, Connection, Directory, Ingress, Tenant
+from connector.tenants import RETENTION_DAYS, Connection, Directory, Ingress, RecordingAccess, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +198,7 @@ class _Loader:
             hook_token=SecretStr(secrets["hook_token"]),
             api_url=settings.get("api_url"),
             recording_hosts=tuple(settings.get("recording_hosts", ())),
+            recordings=RecordingAccess(**(settings.get("recordings") or {})),
             ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
             retention_days=(settings.get("retention") or {}).get("days", RETENTION_DAYS),
             exophones=settings.get("exophones", {}),

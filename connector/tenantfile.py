@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from connector.errors import ConfigError
-from connector.tenants import RETENTION_LEAST_DAYS
+from connector.tenants import LINK_DAYS, RETENTION_LEAST_DAYS
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -80,6 +80,11 @@ def _host(value: str) -> str:
     return value.lower()
 
 
+def _count(value: object) -> object:
+    # The file's scalars are text.
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,6}", value) else value
+
+
 def _fits_a_path(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9._~-]+", value.get_secret_value()):
         raise ValueError("stands in a URL: letters, digits and . _ ~ - only")
@@ -125,6 +130,13 @@ class RetentionPart(_Part):
     days: Annotated[int, Field(ge=RETENTION_LEAST_DAYS, le=3650)]
 
 
+class RecordingsPart(_Part):
+    """Who may open the links to recordings, and for how many days after the call."""
+
+    open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
+    days: Annotated[int, BeforeValidator(_count)] = Field(default=LINK_DAYS, ge=1, le=3650)
+
+
 class ConnectionPart(_Part):
     """A connection; `settings` and `options` are the adapter's to check."""
 
@@ -149,6 +161,7 @@ class TenantPart(_Part):
     api_url: Annotated[str | dict[str, str], BeforeValidator(_addresses)] | None = None
     recording_hosts: list[Annotated[str, AfterValidator(_host)]] | None = None
     hook_token: Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_fits_a_path)] | None = None
+    recordings: RecordingsPart | None = None
     ingress: IngressPart | None = None
     retention: RetentionPart | None = None
     exophones: dict[str, str] | None = None

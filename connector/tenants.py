@@ -28,6 +28,19 @@ class Ingress:
     allow_from: tuple[str, ...] = ()
 
 
+#: A link that leaves the CRM, in a forwarded ticket or an export, is good for a month; nearly every call is listened to
+#: within that time, and whoever is signed in can listen later too.
+LINK_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingAccess:
+    """Who may open our links to recordings: `signed_in` alone, or also anyone with the link for so many days."""
+
+    open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
+    days: int = LINK_DAYS
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """One CRM account of a tenant. `settings` holds secrets in plain text and never appears in a `repr`."""
@@ -63,6 +76,7 @@ class Tenant:
     #: Whose word the region is: the operator's, Exotel's own (both regions were asked), or the SID's rule.
     region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
+    recordings: RecordingAccess = RecordingAccess()
     ingress: Ingress = Ingress()
     #: A finished call is kept for so long; see `pipeline.retention`.
     retention_days: int = RETENTION_DAYS

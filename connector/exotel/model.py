@@ -92,6 +92,8 @@ class CallEvent(_Frozen):
     #: From the second leg's dial on, ringing included, seconds.
     dial_duration_s: int | None = None
     recording_url: str | None = None
+    #: RecordingAvailableBy: until when the file is there.
+    recording_available_by: datetime | None = None
     legs: list[Leg] = Field(default_factory=list)
     #: When it happened by Exotel's clock, +05:30.
     occurred_at: datetime | None = None
@@ -153,6 +155,8 @@ class Call(_Frozen):
     digits: tuple[Digits, ...] = ()
     duration_s: int | None = None
     recording_url: str | None = None
+    #: Until when Exotel promised the file of `recording_url`.
+    recording_available_by: datetime | None = None
     legs: tuple[Leg, ...] = ()
     started_at: datetime | None = None
     ended_at: datetime | None = None

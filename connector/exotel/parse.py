@@ -148,6 +148,7 @@ class _Reader:
             duration_s=self.talk_time(status, answered),
             dial_duration_s=count_of(self.params.get("dialcallduration")),
             recording_url=self.recording_url(),
+            recording_available_by=self.time("recordingavailableby"),
             legs=self.legs,
             occurred_at=self.time("currenttime") or (self.time("eventtime") if kind == "status" else None),
             created_at=self.time("created") or self.time("datecreated"),

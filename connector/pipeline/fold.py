@@ -106,6 +106,10 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     outcome = _outcome(results, input_alone=input_alone)
 
     agents = _agents_rung(rung, settled=over, outcome=outcome)
+    recording_url = _recording(facts, outcome)
+    promises = [
+        e.recording_available_by for e in calls if e.recording_available_by and e.recording_url == recording_url
+    ]
     agent_number, agent_email = _who_answered(facts, rung, direction, outcome)
     started_at = min((event.started_at for event in calls if event.started_at is not None), default=None)
     ended_at = next((event.ended_at for event in reversed(calls) if event.ended_at is not None), None)
@@ -125,7 +129,8 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         over=over,
         digits=digits,
         duration_s=_duration(calls),
-        recording_url=_recording(facts, outcome),
+        recording_url=recording_url,
+        recording_available_by=max(promises, default=None),
         legs=_legs(facts),
         started_at=started_at,
         # An end before the start has been seen (reference exotel.md §2.2).

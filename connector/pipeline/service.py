@@ -24,8 +24,10 @@ from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
+from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Target
 from connector.pipeline.recorder import Recorder
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.replay import Replayed
 from connector.pipeline.replicas import Replicas
 from connector.pipeline.runner import Result, Runner
@@ -57,6 +59,7 @@ class Pipeline:
         *,
         home_url: Callable[[], str],
         public_url: str | None = None,
+        link_url: Callable[[type[Adapter[Any]]], str | None] = lambda _adapter: None,
         clock: Clock = SYSTEM,
         slots: int = SLOTS,
         cap: int = CAP,
@@ -66,12 +69,14 @@ class Pipeline:
         self._directories = directories
         self._home_url = home_url
         self._public_url = public_url
+        self._links = LinkMaker(box, link_url)
         self._clock = clock
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
         self._exotel: ExotelAccounts | None = None
         self._recorder: Recorder | None = None
+        self._recordings: Recordings | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -105,8 +110,9 @@ class Pipeline:
             self._recorder = Recorder(
                 self._db, self._caller, lambda: self._directories.current, self._clock, self._public_url
             )
+            self._recordings = Recordings(self._exotel)
             contacts = Contacts(self._db, self._clock)
-            runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
+            runner = Runner(self._db, contacts, self._recordings, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
@@ -155,6 +161,12 @@ class Pipeline:
         assert self._recorder is not None, "the pipeline does not run"
         return self._recorder
 
+    @property
+    def recordings(self) -> Recordings:
+        """The tenants' recordings. Only while the pipeline runs."""
+        assert self._recordings is not None, "the pipeline does not run"
+        return self._recordings
+
     # --- accept ---
 
     async def accept(self, received: Received) -> None:
@@ -186,7 +198,8 @@ class Pipeline:
         if work.revision is not None and work.revision != connection.revision:
             connection = await self._as_of(connection, work.revision, tenant.country)
         adapter = self.accounts.adapter(connection)
-        return Target(tenant, connection, type(adapter)), adapter, self.accounts.gate(connection)
+        target = Target(tenant, connection, type(adapter), self._links.of(work, type(adapter)))
+        return target, adapter, self.accounts.gate(connection)
 
     async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
         place = (connection.id, revision)
@@ -235,7 +248,9 @@ class Pipeline:
         """Plans calls anew under the newest options; see `pipeline.replay`."""
         wish = replaying.Wish(tenant_id, call_sid, since, until, connection_id, recreate)
         if dry_run:
-            return await self._db.read(replaying.preview, self._directories.current, wish, self._clock.now())
+            return await self._db.read(
+                replaying.preview, self._directories.current, wish, self._clock.now(), self._links
+            )
         queued = await self._db.write(replaying.enqueue, (self._directories.current, wish, self._clock.now()))
         for one in queued:
             self._wake_connection(self._directories.current.connections[one.connection_id])

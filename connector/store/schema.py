@@ -55,7 +55,7 @@ tenant = Table(
     metadata,
     _id(),
     Column("sid", String(128), nullable=False, unique=True),
-    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones
+    #: JSON: region, country, time_zone, api_url, recording_hosts, recordings, ingress, exophones
     Column("settings", Text, nullable=False),
     #: Sealed JSON: api_key, api_token, hook_token
     Column("secrets", LargeBinary, nullable=False),
@@ -310,7 +310,8 @@ step = Table(
     Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True),
     Column("slot", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
-    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead
+    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead, skipped (a file that does
+    #: not come, for the reason in `warning`)
     Column("state", String(8), nullable=False),
     #: dead: rejected or unsure; adopted: open, where the policy chose the record and no person did
     Column("reason", String(16)),
@@ -416,7 +417,14 @@ recording = Table(
     Column("size", BigInteger),
     Column("checked_at", Double),
     Column("revoked_at", Double),
+    #: What our link names it by: 32 hex digits that nobody can guess.
+    Column("name", String(32)),
+    #: The key that our link was signed with when it was first written: it stays so while the key is listed.
+    Column("key_id", String(16)),
+    #: When Exotel promised the file.
+    Column("available_by", Double),
     UniqueConstraint("call_id", "url"),
+    Index("ix_recording_name", "name", unique=True),
 )
 
 audit = Table(

@@ -21,7 +21,7 @@ from connector import metrics
 from connector.errors import ConfigError, IngressError, StoreBusy
 from connector.phone import parse_number
 from connector.pipeline.replay import PRUNED
-from connector.store import trail, views
+from connector.store import queries, revoking, trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
 from connector.tenants import Tenant
@@ -38,6 +38,8 @@ from connector.web.schemas import (
     CallsAsked,
     Deliveries,
     DeliveriesAsked,
+    RecordingAsked,
+    RecordingRevoked,
     Replay,
     ReplayAsked,
 )
@@ -126,11 +128,31 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     return Replay(dry_run=asked.dry_run, calls=[shown.replayed(one) for one in replayed])
 
 
+async def revoke_recording(request: web.Request, token: TokenRow, asked: RecordingAsked) -> RecordingRevoked:
+    """Withdraws the links to a call's recordings, for good; needs the scope `replay`, like all that changes records."""
+    tenant = await _tenant(request, token, asked.tenant)
+    call_sid = request.match_info["call_sid"]
+    db = request.app[DATABASE]
+    if not await db.read(queries.recordings, tenant.id, call_sid):
+        raise _not_found("recording", "call_sid")
+    revoked = await db.write(revoking.revoke, (tenant.id, call_sid, f"api:{token.id}", time.time()))
+    return RecordingRevoked(call_sid=call_sid, revoked=revoked)
+
+
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/calls", list_calls, CallsAsked, Calls, "read", list_calls),
     Operation("GET", "/api/v1/calls/{call_sid}", get_call, CallAsked, CallDetails, "read", get_call),
     Operation("GET", "/api/v1/deliveries", list_deliveries, DeliveriesAsked, Deliveries, "read", list_deliveries),
     Operation("POST", "/api/v1/replay", replay, ReplayAsked, Replay, "replay", replay),
+    Operation(
+        "DELETE",
+        "/api/v1/recordings/{call_sid}",
+        revoke_recording,
+        RecordingAsked,
+        RecordingRevoked,
+        "replay",
+        revoke_recording,
+    ),
 )
 
 
@@ -203,7 +225,7 @@ def _guarded(handler: Handler) -> Handler:
 async def _read(request: web.Request, model: type[BaseModel]) -> BaseModel:
     """The query, or the body where there may be one, as `model`. Raises `Refused` that names the field."""
     try:
-        if request.method == hdrs.METH_GET:
+        if request.method in (hdrs.METH_GET, hdrs.METH_DELETE):
             return model.model_validate(dict(request.query))
         return model.model_validate_json(await read_body(request))
     except ValidationError as error:

@@ -19,12 +19,15 @@ _REFUSALS: Final = {
     "503": "The store is busy; try again after `Retry-After` seconds.",
 }
 
+#: Methods whose requests have no body.
+_BY_QUERY: Final = ("GET", "DELETE")
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """What the description tells of an operation; its words are the docstring of `says`.
 
-    `asks` is the query's model for GET, the body's otherwise.
+    `asks` is the query's model for GET and DELETE, the body's otherwise.
     """
 
     method: str
@@ -37,7 +40,7 @@ class Described:
 def document(operations: Sequence[Described]) -> dict[str, Any]:
     """The whole description."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, "serialization")]
-    models += [(one.asks, "validation") for one in operations if one.method != "GET"]
+    models += [(one.asks, "validation") for one in operations if one.method not in _BY_QUERY]
     models += [(one.answers, "serialization") for one in operations]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
@@ -69,7 +72,7 @@ def _operation(one: Described) -> dict[str, Any]:
             **{status: {"description": words, "content": _json(Error)} for status, words in _REFUSALS.items()},
         },
     }
-    if one.method == "GET":
+    if one.method in _BY_QUERY:
         operation["parameters"] += _query(one.asks)
     else:
         operation["requestBody"] = {"required": True, "content": _json(one.asks)}

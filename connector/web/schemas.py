@@ -118,6 +118,19 @@ class OrderOut(BaseModel):
     reason: str | None
 
 
+class RecordingAsked(Asked):
+    """Whose recording."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+
+
+class RecordingRevoked(BaseModel):
+    """What was withdrawn: how many links were in force until now."""
+
+    call_sid: str
+    revoked: int
+
+
 class EventOut(BaseModel):
     """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells.
 

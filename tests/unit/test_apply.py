@@ -300,7 +300,7 @@ def test_agents_are_put_in_place(store: Store) -> None:
         (tenant_of(connection_of("options: {digits: x}")), "tenants[0].connections[0].options.digits: Input should be"),
         (
             tenant_of(connection_of("options: {recording: attach}")),
-            "tenants[0].connections[0].options.recording: attach: Tally gets recordings as links in this version",
+            "tenants[0].connections[0].options.recording: attach: Tally takes no files; use link",
         ),
         (
             tenant_of(connection_of("options: {templates: {subject: '{{ oops'}}")),

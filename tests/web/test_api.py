@@ -52,6 +52,13 @@ class Api:
         async with self.client.get(path, params=params, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
+    async def ask(self, method: str, path: str, token: str | None, asked: dict[str, str]) -> tuple[int, Any]:
+        """Whatever the method, `asked` where it belongs."""
+        if method == "POST":
+            return await self.post(path, asked, token)
+        async with self.client.request(method, path, params=asked, headers=bearer(token)) as answer:
+            return answer.status, await answer.json()
+
     async def post(self, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
         async with self.client.post(path, json=body, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
@@ -94,6 +101,7 @@ class TestWhoSeesWhat:
         ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/deliveries", {"tenant": MINE}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
+        ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
 
@@ -104,7 +112,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     @pytest.mark.parametrize("token", [None, "", "ctk_wrong", TOKENS.revoked, "operator"])
     async def test_no_token(self, api: Api, method: str, path: str, asked: dict[str, str], token: str | None) -> None:
-        answer = await (api.get(path, token, **asked) if method == "GET" else api.post(path, asked, token))
+        answer = await api.ask(method, path, token, asked)
         assert refused(answer) == (401, "unauthorized", None)
         async with api.client.request(method, path) as raw:
             assert raw.headers["WWW-Authenticate"].startswith("Bearer")
@@ -112,7 +120,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     async def test_a_strangers_token(self, api: Api, method: str, path: str, asked: dict[str, str]) -> None:
         stranger = TOKENS.stranger
-        answer = await (api.get(path, stranger, **asked) if method == "GET" else api.post(path, asked, stranger))
+        answer = await api.ask(method, path, stranger, asked)
         assert refused(answer)[:2] == (404, "not_found")
         assert api.replay.asked == []
 

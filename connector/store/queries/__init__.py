@@ -27,6 +27,15 @@ from connector.store.queries.contacts import ContactClaim, ContactRow, claim_con
 from connector.store.queries.gates import GateRow, ProbeClaim, claim_probes, gates, write_gates
 from connector.store.queries.journal import Finish, JournalWrite, write_journal
 from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw
+from connector.store.queries.recordings import (
+    Named,
+    RecordingRow,
+    count_links,
+    named,
+    recordings,
+    revoke_recordings,
+    saw_recordings,
+)
 from connector.store.queries.replicas import beat, leave
 from connector.store.queries.retention import (
     Place,
@@ -51,10 +60,12 @@ __all__ = [
     "Finish",
     "GateRow",
     "JournalWrite",
+    "Named",
     "NewEvent",
     "Place",
     "ProbeClaim",
     "Prune",
+    "RecordingRow",
     "Renewal",
     "StepRow",
     "StoredEvent",
@@ -66,6 +77,7 @@ __all__ = [
     "claim_contact",
     "claim_probes",
     "closed",
+    "count_links",
     "draw",
     "due",
     "empty_audit",
@@ -77,13 +89,17 @@ __all__ = [
     "leave",
     "load",
     "mark",
+    "named",
     "old_calls",
     "promote",
     "prune",
+    "recordings",
     "release_all",
     "renew",
     "restored_at",
     "revision_options",
+    "revoke_recordings",
+    "saw_recordings",
     "unseen_contacts",
     "write_gates",
     "write_journal",

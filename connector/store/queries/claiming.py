@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, text
 
 from connector.store.dialects import LOCKED_DELIVERIES, SKIP_LOCKED
+from connector.store.queries.recordings import RecordingRow, of_calls
 from connector.store.rows import as_list
 
 
@@ -81,6 +82,8 @@ class Work:
     call_created_at: float
     events: list[StoredEvent] = field(default_factory=list)
     steps: dict[str, StepRow] = field(default_factory=dict)
+    #: Exotel's link -> the row that our own link names.
+    recordings: dict[str, RecordingRow] = field(default_factory=dict)
 
     @property
     def claimant(self) -> str:
@@ -156,7 +159,7 @@ def claim(connection: Connection, wishes: Sequence[Claim]) -> list[list[Work]]:
 
 
 def load(connection: Connection, works: Sequence[Work]) -> None:
-    """Fills in CallSid, events and journal."""
+    """Fills in CallSid, events, journal and recordings."""
     if not works:
         return
     calls = sorted({work.call_id for work in works})
@@ -167,7 +170,9 @@ def load(connection: Connection, works: Sequence[Work]) -> None:
     steps: dict[int, dict[str, StepRow]] = defaultdict(dict)
     for row in connection.execute(_STEPS, {"ids": as_list([work.id for work in works])}):
         steps[row[0]][row[1]] = StepRow(*row[1:])
+    recordings = of_calls(connection, as_list(calls))
     for work in works:
+        work.recordings = recordings.get(work.call_id, {})
         work.call_sid, work.call_created_at = sids[work.call_id]
         # An event that concerns one connection (what an agent did in its widget) is nobody else's business.
         work.events = [e for e in events[work.call_id] if e.connection_id in (None, work.connection_id)]

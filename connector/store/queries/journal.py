@@ -10,6 +10,7 @@ from connector.errors import LeaseLost
 from connector.store.dialects import LOCKED_DELIVERIES, locked
 from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
 from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
+from connector.store.queries.recordings import WRITE_RECORDING, RecordingRow, recording_values
 from connector.store.rows import as_list, as_rows, rows_of
 
 
@@ -39,6 +40,7 @@ class JournalWrite:
     contact: ContactRow | None = None
     finish: Finish | None = None
     lease_until: float | None = None
+    recording: RecordingRow | None = None
 
 
 # On PostgreSQL the rows are held from here on: an event that comes meanwhile raises `version` after the finish, and so
@@ -98,6 +100,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     renewals: list[dict[str, Any]] = []
     finishes: list[dict[str, Any]] = []
     summaries: list[dict[str, Any]] = []
+    recordings: list[dict[str, Any]] = []
     for write in rows:
         work = write.work
         mine = held.get(work.id)
@@ -113,6 +116,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
             steps.append(_step(work.id, row, write.now))
         if write.contact is not None:
             contacts.append(contact_values(write.contact, write.now))
+        if write.recording is not None:
+            recordings.append(recording_values(work.tenant_id, work.call_id, write.recording))
         if write.lease_until is not None:
             renewals.append({"id": work.id, "lease_until": write.lease_until})
         overtaken = False
@@ -136,6 +141,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
         (_RENEW, renewals),
         (_FINISH, finishes),
         (_SUMMARY, summaries),
+        (WRITE_RECORDING, recordings),
     ):
         if values:
             connection.execute(statement, as_rows(values))
