@@ -282,7 +282,8 @@ class Sales(ABC):
     """A call is a call log on a contact, lead or deal.
 
     The `call` that these methods get is settled: its `outcome` is the final one, `duration_s` is talk time (None where
-    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none).
+    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none), `customer_number`
+    and its legs' numbers are None where the tenant wants customers' numbers masked.
     """
 
     @abstractmethod

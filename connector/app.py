@@ -57,6 +57,7 @@ def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Ap
         authenticate=_DeskTokens(app).connection_of,
         sign=lambda text: app[BOX].fingerprint(text),
         public_url=lambda: app[HOME].public_url,
+        number_shown=functools.partial(_number_shown, app),
     )
     return app
 
@@ -82,6 +83,14 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())
         app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
         yield
+
+
+def _number_shown(app: web.Application, connection_id: str, phone: str) -> str:
+    """A number in the local desk, as the tenant of this connection lets its people see it."""
+    directory = app[DIRECTORIES].current
+    connection = directory.connections.get(connection_id)
+    tenant = directory.tenants_by_id.get(connection.tenant_id) if connection is not None else None
+    return phone if tenant is None or tenant.mask is None else tenant.mask.number(phone, tenant.country)
 
 
 class _DeskTokens:

@@ -20,6 +20,7 @@ from sqlalchemy import RowMapping, select
 from connector import registry
 from connector.adapter import Adapter, Agent
 from connector.errors import ConfigError, StoreBusy
+from connector.masking import Mask
 from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
@@ -173,6 +174,7 @@ class _Loader:
             recording_hosts=tuple(settings.get("recording_hosts", ())),
             ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
             exophones=settings.get("exophones", {}),
+            mask=Mask.of((settings.get("mask") or {}).get("customer_numbers")),
             connections=tuple(one for one in found if one is not None),
         )
 

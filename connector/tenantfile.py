@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from connector.errors import ConfigError
+from connector.masking import Rule
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -118,6 +119,12 @@ class IngressPart(_Part):
         return self
 
 
+class MaskPart(_Part):
+    """What people see of customers' numbers."""
+
+    customer_numbers: Rule = "whole"
+
+
 class ConnectionPart(_Part):
     """A connection; `settings` and `options` are the adapter's to check."""
 
@@ -144,6 +151,7 @@ class TenantPart(_Part):
     hook_token: Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_fits_a_path)] | None = None
     ingress: IngressPart | None = None
     exophones: dict[str, str] | None = None
+    mask: MaskPart | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 

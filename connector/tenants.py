@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from connector.adapter import Agent
+from connector.masking import Mask
 from connector.options import Options
 
 
@@ -58,6 +59,8 @@ class Tenant:
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
     exophones: Mapping[str, str] = field(default_factory=dict)
+    #: What people see of customers' numbers; None: all of them.
+    mask: Mask | None = None
     connections: tuple[Connection, ...] = ()
 
     def connection(self, name: str) -> Connection | None:

@@ -6,6 +6,7 @@ Quirks: a 2xx can refuse the record inside; nothing found is 204 without a body;
 and owner of a call stay as they were made; answered calls need a duration, missed ones must not have one.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -54,6 +55,7 @@ from connector.exotel.model import Call
 
 #: In a call log's subject: what the contact or lead is called in the CRM.
 _NAME = "{contact}"
+_NUMBER_IN_NAME = re.compile(r"\+?\d[\d\s().-]{5,}\d")
 _MODULES: Mapping[Kind, str] = {"contact": "Contacts", "lead": "Leads", "call_log": "Calls"}
 #: Option `follow_up` -> module, and the related list in which open ones are; a call that is over is in another list.
 _FOLLOW_UPS = {"task": "Tasks", "event": "Events", "call": "Calls"}
@@ -265,7 +267,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
         return {self.options.key_field: key} if self.options.key_field else {}
 
     def _words(self, subject: str, key: str, entry: Entry, name: str | None) -> dict[str, Any]:
-        line = one_line(entry.subject.replace(_NAME, name or "Unknown"), "Call")
+        line = one_line(entry.subject.replace(_NAME, _without_number(name or "") or "Unknown"), "Call")
         mark = "" if self.options.key_field else f"[ref {key}]"
         return {subject: line, "Description": description(entry.text, mark), **self._key(key)}
 
@@ -349,6 +351,11 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
     def _ref(self, kind: Kind, id_: str, module: str | None = None) -> Ref:
         web = DATA_CENTERS[self.settings.data_center].web
         return Ref(kind, id_, self.at(f"https://{web}/crm/tab/{module or _MODULES[kind]}/{id_}"))
+
+
+def _without_number(name: str) -> str:
+    """A contact's name without the number that some connectors make part of it; a subject has its own words for it."""
+    return " ".join(_NUMBER_IN_NAME.sub(" ", name).split())
 
 
 def _owner(entry: Entry) -> dict[str, Any]:

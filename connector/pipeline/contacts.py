@@ -10,12 +10,13 @@ from typing import Any, Final
 from connector.adapter import Adapter, Caller, Leads, Ref
 from connector.clock import Clock
 from connector.errors import CannotTell, LeaseLost, OutcomeUnknown, StoreBusy
+from connector.phone import caller_of
 from connector.pipeline.journal import LEASE_S, NOTHING_WRITTEN, Journal
 from connector.pipeline.waiting import Waiting
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import ContactClaim, ContactRow
-from connector.tenants import Connection
+from connector.tenants import Connection, Tenant
 
 _REMEMBERED: Final = 20_000
 _BUSY_S: Final = 1.0
@@ -32,6 +33,15 @@ def contact_key(connection: Connection, caller: Caller) -> str:
         if caller.e164 or caller.key.startswith("sip:")
         else f"exotel:{connection.id}:{caller.key}"
     )
+
+
+def caller_for(number: str | None, tenant: Tenant, connection: Connection, adapter: Adapter[Any]) -> Caller:
+    """A customer's number in the spellings that this connection's CRM is searched by, and is to store."""
+    options = connection.options
+    caller = caller_of(number, tenant.country, options.find_by or adapter.find_by, options.save_as or adapter.save_as)
+    if tenant.mask is None or caller.e164 is None:
+        return caller  # what is no number is a name, by which such a caller is found again
+    return replace(caller, text=tenant.mask.number(number, tenant.country), masked=True)
 
 
 class Contacts:
