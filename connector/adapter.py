@@ -2,7 +2,7 @@
 
 An adapter offers CRM primitives and nothing else: no policy, no templates, no retries, no logging, no `try`. CRMs
 differ in what a call *is*, so primitives come in families (`Desk`, `Sales`, `Chat`) and small capabilities
-(`EditableNotes`, `Tasks`, `Leads`, `Files`). An adapter inherits those that it can honour and imitates none that it
+(`EditableNotes`, `Tasks`, `Leads`, `Owners`, `Files`). An adapter inherits those that it can honour and imitates none that it
 lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all of this.
 
 Every method that makes a record takes the step's `key` first and leaves it in the CRM where `find_by_key` finds it:
@@ -329,6 +329,17 @@ class Leads(ABC):
     @abstractmethod
     async def create_lead(self, key: str, caller: Caller, name: str) -> Ref:
         """Makes a lead, or returns the one that already carries `key` or the number."""
+
+
+class Owners(ABC):
+    """People in the CRM belong to its users."""
+
+    @abstractmethod
+    async def find_owner(self, contact: Ref) -> str | None:
+        """Id of the user, as `list_agents` gives it, whom the contact or lead belongs to; None: nobody, or one who left.
+
+        Raises `NotFound` where the contact was deleted. A caller waits on the line: one request, two at most.
+        """
 
 
 class Files(ABC):

@@ -44,6 +44,7 @@ from connector.adapter import (
     Kind,
     Leads,
     Lookup,
+    Owners,
     Quota,
     Ref,
     Sales,
@@ -66,7 +67,7 @@ _PAGES = 10
 _PAGE = 200
 
 
-class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
+class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Owners):
     name, title = "zoho_crm", "Zoho CRM"
     settings_model, options_model = ZohoCrmSettings, ZohoCrmOptions
     options: ZohoCrmOptions
@@ -235,6 +236,10 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
             **_owner(entry),
         }
         return await self._insert("task", _FOLLOW_UPS[kind], body)
+
+    async def find_owner(self, contact: Ref) -> str | None:
+        owner = (await self._person_of(contact, ["Owner"])).get("Owner") or {}
+        return str(owner["id"]) if owner.get("id") else None
 
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         module = self._module_of(kind)
