@@ -2,8 +2,9 @@
 
 An adapter offers CRM primitives and nothing else: no policy, no templates, no retries, no logging, no `try`. CRMs
 differ in what a call *is*, so primitives come in families (`Desk`, `Sales`, `Chat`) and small capabilities
-(`EditableNotes`, `Tasks`, `Leads`, `Owners`, `Files`). An adapter inherits those that it can honour and imitates none that it
-lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all of this.
+(`EditableNotes`, `Tasks`, `Leads`, `Owners`, `Files`). An adapter inherits those that it can honour and imitates none
+that it lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all
+of this.
 
 Every method that makes a record takes the step's `key` first and leaves it in the CRM where `find_by_key` finds it:
 an idempotency key if the CRM has one, else an external-id field, else `stamp(key)` in the text. Updates are whole and
@@ -336,7 +337,7 @@ class Owners(ABC):
 
     @abstractmethod
     async def find_owner(self, contact: Ref) -> str | None:
-        """Id of the user, as `list_agents` gives it, whom the contact or lead belongs to; None: nobody, or one who left.
+        """Id of the user, as `list_agents` gives it, whom the contact or lead belongs to; None: it is nobody's.
 
         Raises `NotFound` where the contact was deleted. A caller waits on the line: one request, two at most.
         """

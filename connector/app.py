@@ -16,10 +16,11 @@ from connector.pipeline.service import Pipeline
 from connector.store.database import Database
 from connector.store.migrate import require_current, upgrade
 from connector.store.secrets import open_box
-from connector.tenants import Directory
+from connector.tenants import Directory, Tenant
 from connector.users import ensure_operator_token
 from connector.web.answers import Handler, json_errors
 from connector.web.api import add_api
+from connector.web.applets import ANSWERS, AppletAnswers, add_applets
 from connector.web.desk import add_desk
 from connector.web.ingress import INGRESS, Ingress, add_ingress
 from connector.web.keys import BOX, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
@@ -49,6 +50,7 @@ def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Ap
     app[CONFIG] = config
     app[HOME] = Home(config)
     app.cleanup_ctx.append(functools.partial(_opened, clock=clock))
+    add_applets(app)
     add_ingress(app)
     add_api(app)
     add_desk(
@@ -81,8 +83,15 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
         pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())
-        app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
+        origin = Origin(app[DIRECTORIES], config.trusted_proxies)
+        app[INGRESS] = Ingress(pipeline, origin, clock)
+        app[ANSWERS] = AppletAnswers(pipeline.routing, origin, functools.partial(_popup_url, config), clock)
         yield
+
+
+def _popup_url(config: Config, tenant: Tenant) -> str | None:
+    """Where Exotel reports attempts to; without a public address there is no such place."""
+    return f"{config.public_url}/h/{tenant.hook_token.get_secret_value()}/pop" if config.public_url else None
 
 
 def _number_shown(app: web.Application, connection_id: str, phone: str) -> str:

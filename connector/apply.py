@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
+from connector.apply_applets import checked
 from connector.apply_connections import Connections, Owner
 from connector.applying import Applied, Run, as_json, merged
 from connector.store import schema, trail
@@ -26,7 +27,9 @@ __all__ = ["Applied", "apply", "apply_file"]
 
 _COUNTRY: Final = "IN"
 _SECRETS: Final = ("api_key", "api_token", "hook_token")
-_SETTINGS: Final = ("region", "country", "time_zone", "api_url", "recording_hosts", "ingress", "exophones", "mask")
+_SETTINGS: Final = (
+    *("region", "country", "time_zone", "api_url", "recording_hosts", "ingress", "exophones", "mask", "applets"),
+)
 
 
 def apply_file(
@@ -67,6 +70,8 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
         settings["exophones"] = {
             run.number(f"{path}.exophones.{number}", number, country): name for number, name in part.exophones.items()
         }
+    if part.applets is not None:
+        settings["applets"] = checked(run, part.applets, f"{path}.applets", country)
     changed = [name for name in _SETTINGS if stored.get(name) != settings.get(name)]
     owner = Owner(_write(run, part, path, row, settings, changed), part.sid, country)
     connections = Connections(run, owner)

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from connector.applets import Applets
 from connector.errors import ConfigError
 from connector.masking import Rule
 
@@ -152,6 +153,7 @@ class TenantPart(_Part):
     ingress: IngressPart | None = None
     exophones: dict[str, str] | None = None
     mask: MaskPart | None = None
+    applets: Applets | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from connector.adapter import Agent
+from connector.applets import Applets
 from connector.masking import Mask
 from connector.options import Options
 
@@ -63,6 +64,7 @@ class Tenant:
     exophones: Mapping[str, str] = field(default_factory=dict)
     #: What people see of customers' numbers; None: all of them.
     mask: Mask | None = None
+    applets: Applets = field(default_factory=Applets)
     connections: tuple[Connection, ...] = ()
 
     def connection(self, name: str) -> Connection | None:

@@ -69,6 +69,24 @@ class Contacts:
             return None, None
         return Ref(known.kind or "contact", known.ref_id, known.url), known.note  # type: ignore[arg-type]
 
+    async def find(self, connection: Connection, adapter: Adapter[Any], caller: Caller) -> Ref | None:
+        """The caller's record, where there is one; none is made, and nobody is waited for. Raises CRM errors.
+
+        What the CRM told is kept for the deliveries of the call, unless one of them is finding out by itself.
+        """
+        known = self._recall((connection.id, caller.key))
+        if known is not None and known.ref_id is not None:
+            return Ref(known.kind or "contact", known.ref_id, known.url)  # type: ignore[arg-type]
+        stored = await self._db.read(queries.known_contact, connection.id, caller.key)
+        if stored is not None:
+            return Ref(*stored)  # type: ignore[arg-type]
+        refs = await adapter.find_contacts(caller) if caller.spellings else []
+        chosen, note = _choose(refs, connection.options.match) if refs else (None, None)
+        if chosen is not None:
+            row = ContactRow(connection.id, caller.key, "done", chosen.kind, chosen.id, chosen.url, note=note)
+            await self._db.write(queries.learn_contacts, (row, self._clock.now()))
+        return chosen
+
     async def forget(self, connection: Connection, caller: Caller, ref: Ref) -> None:
         """The record is gone from the CRM: the next look finds or makes it anew."""
         self._known.pop((connection.id, caller.key), None)

@@ -14,6 +14,7 @@ from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
+from connector.exotel.api.records import User
 from connector.options import Options
 from connector.pipeline import replay as replaying
 from connector.pipeline.accept import Received, event_of, store
@@ -22,14 +23,17 @@ from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
+from connector.pipeline.lines import Lines
+from connector.pipeline.owners import ContactOwners
 from connector.pipeline.plan import Target
 from connector.pipeline.replay import Replayed
+from connector.pipeline.routing import Routing
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import Work
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory
+from connector.tenants import Connection, Directory, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,7 @@ class Pipeline:
         self._cap = cap
         self._accounts: Accounts | None = None
         self._exotel: ExotelAccounts | None = None
+        self._routing: Routing | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -82,6 +87,9 @@ class Pipeline:
             self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
+            owners = ContactOwners(contacts, self._accounts.urgent, self._clock)
+            lines = Lines(self._list_users, self._clock)
+            self._routing = Routing(self._db, owners, lines, self._clock)
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
@@ -98,6 +106,7 @@ class Pipeline:
                 for task in (probes, *self._side_tasks):
                     task.cancel()
                 await asyncio.gather(probes, *self._side_tasks, return_exceptions=True)
+                await self._routing.close()
 
     def _counted(self, runner: Runner) -> Callable[[Work], Any]:
         async def run(work: Work) -> Result | None:
@@ -120,6 +129,15 @@ class Pipeline:
         """The tenants' clients of Exotel. Only while the pipeline runs."""
         assert self._exotel is not None, "the pipeline does not run"
         return self._exotel
+
+    @property
+    def routing(self) -> Routing:
+        """Whom Connect applets ring. Only while the pipeline runs."""
+        assert self._routing is not None, "the pipeline does not run"
+        return self._routing
+
+    async def _list_users(self, tenant: Tenant) -> list[User]:
+        return await self.exotel.client(tenant, "caller").people.list_users()
 
     # --- accept ---
 

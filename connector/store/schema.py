@@ -55,7 +55,7 @@ tenant = Table(
     metadata,
     _id(),
     Column("sid", String(128), nullable=False, unique=True),
-    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones, mask
+    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones, mask, applets
     Column("settings", Text, nullable=False),
     #: Sealed JSON: api_key, api_token, hook_token
     Column("secrets", LargeBinary, nullable=False),

@@ -9,9 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import punctuation
 from typing import Final, Protocol
-from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
@@ -25,7 +23,7 @@ from connector.tenants import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal
 from connector.web.body import read_body
 from connector.web.origin import Origin
-from connector.web.query import read_query
+from connector.web.query import query_of, read_query
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +109,7 @@ class Ingress:
 
     async def _read(self, request: web.Request, url: Url, tenant: Tenant) -> tuple[str, Received]:
         """The event's kind, for counting, and the request as it is stored. Raises `IngressError`."""
-        query = request.raw_path.partition("?")[2]
-        if not query.isascii():  # where aiohttp runs without its C parser, which refuses them
-            query = quote(query.encode("utf-8", "surrogateescape"), safe=punctuation)
+        query = query_of(request)
         asked = read_query(query)
         params: Sequence[tuple[str, str]] = asked
         content_type: str | None = None

@@ -5,6 +5,7 @@ result per row, so that the writer can put what is asked for at the same time in
 """
 
 from connector.store.queries.accepting import NewEvent, accept
+from connector.store.queries.callers import known_contact, last_agents, learn_contacts
 from connector.store.queries.claiming import (
     Claim,
     StepRow,
@@ -39,6 +40,9 @@ __all__ = [
     "due",
     "forget_contacts",
     "gates",
+    "known_contact",
+    "last_agents",
+    "learn_contacts",
     "load",
     "mark",
     "promote",
