@@ -2,14 +2,15 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connector import hooks
 from connector.applets import Applets
+from connector.apply import apply_file
 from connector.errors import ConfigError
-from connector.tenantfile import parse
 from tests.unit.conftest import Shop
 
 WAV = "https://cdn.acme.example/hello.wav"
@@ -117,11 +118,13 @@ def test_everything_that_the_reference_allows(shop: Shop) -> None:
         ({"ivr": {}}, "ivr", "unknown key"),
     ],
 )
-def test_what_is_refused_is_named_by_its_path(shop: Shop, applets: dict[str, Any], path: str, words: str) -> None:
+def test_what_is_refused_is_named_by_its_path(
+    shop: Shop, tmp_path: Path, applets: dict[str, Any], path: str, words: str
+) -> None:
     tenant = {"sid": "exotel535", "api_key": "demo_key", "api_token": "demo_token", "applets": applets}
+    (tmp_path / "t.json").write_text(json.dumps({"tenants": [tenant]}))
     with pytest.raises(ConfigError) as refused:
-        parse(json.dumps({"tenants": [tenant]}), "t.json", {})
-        shop.apply(applets=applets)
+        apply_file(tmp_path / "t.json", shop.db, shop.box, {})
     assert f"tenants[0].applets.{path}" in refused.value.message
     assert words in refused.value.message
     assert shop.tenant.applets == Applets(), "nothing at all was applied"
@@ -141,7 +144,7 @@ def test_a_name_is_needed_where_there_are_several() -> None:
 
 def test_the_urls_to_paste(shop: Shop) -> None:
     assert hooks.applet_urls(shop.tenant, "https://c.example") == []
-    shop.apply(applets={**WHOLE, "greeting": {name: WHOLE["greeting"]["hello"] for name in ("default", "night")}})
+    shop.apply(applets={**WHOLE, "greeting": dict.fromkeys(("default", "night"), WHOLE["greeting"]["hello"])})
     urls = [url for _, url in hooks.applet_urls(shop.tenant, "https://c.example")]
     assert urls == [
         "https://c.example/h/hook-token/connect",

@@ -1,14 +1,16 @@
-"""The whole service behind a socket, with a CRM's stand-in and Exotel's beside it, for applets that ask whom to ring."""
+"""The whole service behind a socket, with a CRM's stand-in and Exotel's, for applets that ask while a caller waits."""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import text
 
 from connector.app import create_app
 from connector.apply import apply
@@ -17,7 +19,7 @@ from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from connector.store.opening import opened
 from connector.tenantfile import parse
-from connector.web.keys import DIRECTORIES, PIPELINE
+from connector.web.keys import DATABASE, DIRECTORIES
 from tests.pipeline.world import ManualClock, standin_of
 from tests.web.stubs import Client
 
@@ -44,6 +46,12 @@ class Switchboard:
     tenant: dict[str, Any]
     config: Config
 
+    @property
+    def app(self) -> web.Application:
+        """The application that runs."""
+        assert self.client.app is not None
+        return self.client.app
+
     async def ask(self, applet: str = "connect", call_sid: str = "c1", **params: str) -> dict[str, Any]:
         """The JSON that Exotel gets, asking as its documents say."""
         answer = await self.get(applet, call_sid, **params)
@@ -68,7 +76,7 @@ class Switchboard:
         """Applies the tenant with these changes, as another process would."""
         self.tenant |= changes
         await asyncio.to_thread(put, self.config, self.tenant)
-        await self.client.app[DIRECTORIES].refresh()  # type: ignore[union-attr]
+        await self.app[DIRECTORIES].refresh()
 
     async def event(self, kind: str, call_sid: str, **params: str) -> None:
         """An event of a call, and what becomes of it."""
@@ -77,18 +85,23 @@ class Switchboard:
 
     async def until_folded(self, call_sid: str) -> None:
         """Returns once the call's facts are in the store."""
-        db = self.client.app[PIPELINE]._db  # type: ignore[union-attr]
         for _ in range(500):
-            rows = await db.read(_summaries, call_sid)
+            rows = await self.app[DATABASE].read(_summaries, call_sid)
             if rows and rows[0]:
                 return
             await asyncio.sleep(0.02)
         raise AssertionError("the call was never folded")
 
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Returns once it holds."""
+        for _ in range(3000):
+            if holds():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("it never held")
+
 
 def _summaries(connection: Any, call_sid: str) -> list[str | None]:
-    from sqlalchemy import text
-
     query = text("select summary from call where call_sid = :call_sid")
     return [row[0] for row in connection.execute(query, {"call_sid": call_sid})]
 
