@@ -339,7 +339,7 @@ class Owners(ABC):
     async def find_owner(self, contact: Ref) -> str | None:
         """Id of the user, as `list_agents` gives it, whom the contact or lead belongs to; None: it is nobody's.
 
-        Raises `NotFound` where the contact was deleted. A caller waits on the line: one request, two at most.
+        Raises `NotFound` where the contact was deleted. A caller waits on the line: one request.
         """
 
 

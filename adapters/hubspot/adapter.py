@@ -229,7 +229,7 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
         return await self._objects.create("task", properties, [("contact", contact.id)], contact)
 
     async def find_owner(self, contact: Ref) -> str | None:
-        return (await self._owner_of(contact)).get(OWNER)
+        return (await self._objects.get(contact, properties=OWNER))["properties"].get(OWNER) or None
 
     def _logged(self, key: str, call: Call, entry: Entry) -> dict[str, str]:
         title = {"hs_call_title": subject_of(entry.subject)}

@@ -6,7 +6,7 @@ and otherwise gets what was known before. The look goes on, so that the next one
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -39,13 +39,28 @@ class _Entry(Generic[V]):
 
 
 class Kept(Generic[K, V]):
-    """Values by key. `fresh_s`, `stale_s`: so long a value is fresh, or better than none; `looks`: at most at once."""
+    """Values by key. `fresh_s`, `stale_s`: so long a value is fresh, or better than none.
 
-    def __init__(self, clock: Clock, *, fresh_s: float, stale_s: float, looks: int, look_s: float) -> None:
+    `looks`: so many are under way at once for the keys of one `party`, and each is given up after `look_s`: who keeps
+    silent holds up nobody else's.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        fresh_s: float,
+        stale_s: float,
+        looks: int,
+        look_s: float,
+        party: Callable[[K], Hashable] = lambda _key: None,
+    ) -> None:
         self._clock = clock
         self._fresh_s = fresh_s
         self._stale_s = stale_s
         self._looks = looks
+        self._party = party
+        self._under_way: Counter[Hashable] = Counter()
         self._look_s = look_s
         self._known: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._failed: OrderedDict[K, float] = OrderedDict()
@@ -66,13 +81,22 @@ class Kept(Generic[K, V]):
     def start(self, key: K, look: Callable[[], Awaitable[V]]) -> None:
         """Starts a look where the value is not fresh; none while one is under way, failed just now, or too many are."""
         known = self.peek(key)
-        if (known is not None and known.fresh) or key in self._running or len(self._running) >= self._looks:
+        party = self._party(key)
+        if (known is not None and known.fresh) or key in self._running or self._under_way[party] >= self._looks:
             return
         if self._clock.monotonic() - self._failed.get(key, float("-inf")) < _RETRY_S:
             return
         task = asyncio.get_running_loop().create_task(self._run(key, look))
         self._running[key] = task
-        task.add_done_callback(lambda _task: self._running.pop(key, None))
+        self._under_way[party] += 1
+
+        def ended(_task: asyncio.Task[None]) -> None:
+            del self._running[key]
+            self._under_way[party] -= 1
+            if not self._under_way[party]:
+                del self._under_way[party]
+
+        task.add_done_callback(ended)
 
     async def get(self, key: K, look: Callable[[], Awaitable[V]], wait_s: float) -> Known[V] | None:
         """The value, waited for no longer than `wait_s`; None where nothing is known by then."""

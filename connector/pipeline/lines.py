@@ -14,7 +14,8 @@ from connector.tenants import Tenant
 _FRESH_S: Final = 5.0
 #: An older list says little of who talks, but still who is at work.
 _STALE_S: Final = 60.0
-_LOOKS: Final = 64
+#: One list of a tenant at a time.
+_LOOKS: Final = 1
 _LOOK_S: Final = 10.0
 
 
@@ -33,7 +34,7 @@ class Lines:
     def __init__(self, list_users: Callable[[Tenant], Awaitable[list[User]]], clock: Clock) -> None:
         self._list_users = list_users
         self._lines: Kept[int, Mapping[str, Line]] = Kept(
-            clock, fresh_s=_FRESH_S, stale_s=_STALE_S, looks=_LOOKS, look_s=_LOOK_S
+            clock, fresh_s=_FRESH_S, stale_s=_STALE_S, looks=_LOOKS, look_s=_LOOK_S, party=lambda tenant_id: tenant_id
         )
 
     async def find(self, tenant: Tenant, until: float) -> Mapping[str, Line]:

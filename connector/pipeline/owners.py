@@ -16,9 +16,10 @@ from connector.tenants import Connection, Tenant
 _FRESH_S: Final = 300.0
 #: What a CRM that keeps silent said is better than nobody.
 _STALE_S: Final = 24 * 3600.0
-#: Looks under way at once, of all tenants: a CRM that hangs must not hold every connection of the client.
-_LOOKS: Final = 64
-_LOOK_S: Final = 20.0
+#: Looks under way at once per connection: a CRM that hangs must not hold every socket of the client.
+_LOOKS: Final = 32
+#: An owner who is told later is of no use to the call.
+_LOOK_S: Final = 10.0
 
 
 class ContactOwners:
@@ -29,7 +30,7 @@ class ContactOwners:
         self._urgent = urgent
         #: (connection, number) -> id of a CRM's user; None: nobody's
         self._owners: Kept[tuple[str, str], str | None] = Kept(
-            clock, fresh_s=_FRESH_S, stale_s=_STALE_S, looks=_LOOKS, look_s=_LOOK_S
+            clock, fresh_s=_FRESH_S, stale_s=_STALE_S, looks=_LOOKS, look_s=_LOOK_S, party=lambda key: key[0]
         )
 
     async def find(self, tenant: Tenant, number: str, until: float) -> tuple[Agent | None, bool]:
@@ -61,6 +62,8 @@ class ContactOwners:
                 raise CrmUnavailable("The CRM is not asked now: its account is paused, or it does not answer.")
             assert isinstance(adapter, Owners)
             caller = caller_for(number, tenant, connection, adapter)
+            if not caller.spellings:
+                return None  # all who withhold their number are one contact, which is nobody's
             contact = await self._contacts.find(connection, adapter, caller)
             if contact is None:
                 return None

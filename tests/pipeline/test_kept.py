@@ -101,11 +101,23 @@ async def test_a_failed_look_is_not_repeated_at_once(kept: Kept[str, str], clock
     assert await kept.get("a", teller, 5) == Known("Asha", fresh=True)
 
 
-async def test_looks_under_way_are_bounded(kept: Kept[str, str]) -> None:
+async def test_looks_under_way_are_bounded_per_party(clock: ManualClock) -> None:
+    kept: Kept[str, str] = Kept(clock, fresh_s=10, stale_s=100, looks=2, look_s=30, party=lambda key: key[0])
     teller = Teller()
     teller.may_tell.clear()
-    for key in "abcdef":
+    for key in ("a1", "a2", "a3", "b1"):
         assert await kept.get(key, teller, 0) is None
-    assert [key for key in "abcdef" if kept.is_awaited(key)] == ["a", "b"]
+    assert [key for key in ("a1", "a2", "a3", "b1") if kept.is_awaited(key)] == ["a1", "a2", "b1"]
     teller.may_tell.set()
-    assert await kept.get("a", teller, 5) == Known("Asha", fresh=True)
+    assert await kept.get("a1", teller, 5) == Known("Asha", fresh=True)
+    assert await kept.get("a3", teller, 5) == Known("Asha", fresh=True), "there is room again"
+    await kept.close()
+
+
+async def test_a_look_that_never_ends_is_given_up(clock: ManualClock) -> None:
+    kept: Kept[str, str] = Kept(clock, fresh_s=10, stale_s=100, looks=1, look_s=0.05)
+    teller = Teller()
+    teller.may_tell.clear()
+    assert await kept.get("a", teller, 30) is None
+    assert not kept.is_awaited("a")
+    await kept.close()
