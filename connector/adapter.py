@@ -2,8 +2,9 @@
 
 An adapter offers CRM primitives and nothing else: no policy, no templates, no retries, no logging, no `try`. CRMs
 differ in what a call *is*, so primitives come in families (`Desk`, `Sales`, `Chat`) and small capabilities
-(`EditableNotes`, `Tasks`, `Leads`, `Files`). An adapter inherits those that it can honour and imitates none that it
-lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all of this.
+(`EditableNotes`, `Tasks`, `Leads`, `Owners`, `Files`). An adapter inherits those that it can honour and imitates none
+that it lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all
+of this.
 
 Every method that makes a record takes the step's `key` first and leaves it in the CRM where `find_by_key` finds it:
 an idempotency key if the CRM has one, else an external-id field, else `stamp(key)` in the text. Updates are whole and
@@ -286,7 +287,8 @@ class Sales(ABC):
     """A call is a call log on a contact, lead or deal.
 
     The `call` that these methods get is settled: its `outcome` is the final one, `duration_s` is talk time (None where
-    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none).
+    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none), `customer_number`
+    and its legs' numbers are None where the tenant wants customers' numbers masked.
     """
 
     @abstractmethod
@@ -332,6 +334,17 @@ class Leads(ABC):
     @abstractmethod
     async def create_lead(self, key: str, caller: Caller, name: str) -> Ref:
         """Makes a lead, or returns the one that already carries `key` or the number."""
+
+
+class Owners(ABC):
+    """People in the CRM belong to its users."""
+
+    @abstractmethod
+    async def find_owner(self, contact: Ref) -> str | None:
+        """Id of the user, as `list_agents` gives it, whom the contact or lead belongs to; None: it is nobody's.
+
+        Raises `NotFound` where the contact was deleted. A caller waits on the line: one request.
+        """
 
 
 class Files(ABC):

@@ -19,10 +19,11 @@ from connector.store.clock import DatabaseClock
 from connector.store.database import Database
 from connector.store.migrate import require_current, upgrade
 from connector.store.secrets import open_box
-from connector.tenants import Directory
+from connector.tenants import Directory, Tenant
 from connector.users import ensure_operator_token
 from connector.web.answers import Handler, json_errors
 from connector.web.api import add_api
+from connector.web.applets import ANSWERS, AppletAnswers, add_applets
 from connector.web.desk import add_desk
 from connector.web.ingress import INGRESS, Ingress, add_ingress
 from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
@@ -53,6 +54,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> w
     app[CONFIG] = config
     app[HOME] = Home(config)
     app.cleanup_ctx.append(functools.partial(_opened, clock=clock))
+    add_applets(app)
     add_ingress(app)
     add_api(app)
     add_recordings(app)
@@ -62,6 +64,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> w
         authenticate=_DeskTokens(app).connection_of,
         sign=lambda text: app[BOX].fingerprint(text),
         public_url=lambda: app[HOME].public_url,
+        number_shown=functools.partial(_number_shown, app),
     )
     return app
 
@@ -99,13 +102,28 @@ async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[No
         )
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())
         await stack.enter_async_context(_retention(database, app[DIRECTORIES], clock).running())
-        app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
+        origin = Origin(app[DIRECTORIES], config.trusted_proxies)
+        app[INGRESS] = Ingress(pipeline, origin, clock)
+        app[ANSWERS] = AppletAnswers(pipeline.routing, origin, functools.partial(_popup_url, config), clock)
         yield
 
 
 def _retention(database: Database, directories: Directories, clock: Clock) -> Periodic:
     work = Retention(database, clock).prune
     return Periodic("retention", work, every_s=EVERY_S, db=database, directories=directories, clock=clock, at_once=1)
+
+
+def _popup_url(config: Config, tenant: Tenant) -> str | None:
+    """Where Exotel reports attempts to; without a public address there is no such place."""
+    return f"{config.public_url}/h/{tenant.hook_token.get_secret_value()}/pop" if config.public_url else None
+
+
+def _number_shown(app: web.Application, connection_id: str, phone: str) -> str:
+    """A number in the local desk, as the tenant of this connection lets its people see it."""
+    directory = app[DIRECTORIES].current
+    connection = directory.connections.get(connection_id)
+    tenant = directory.tenants_by_id.get(connection.tenant_id) if connection is not None else None
+    return phone if tenant is None or tenant.mask is None else tenant.mask.number(phone, tenant.country)
 
 
 class _DeskTokens:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
+from connector.apply_applets import checked
 from connector.apply_connections import Connections, Owner
 from connector.applying import Applied, Run, as_json, merged
 from connector.store import schema, trail
@@ -36,6 +37,8 @@ _SETTINGS: Final = (
     "ingress",
     "retention",
     "exophones",
+    "mask",
+    "applets",
 )
 
 
@@ -77,6 +80,8 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
         settings["exophones"] = {
             run.number(f"{path}.exophones.{number}", number, country): name for number, name in part.exophones.items()
         }
+    if part.applets is not None:
+        settings["applets"] = checked(run, part.applets, f"{path}.applets", country)
     changed = [name for name in _SETTINGS if stored.get(name) != settings.get(name)]
     before = len(run.applied.changes)
     owner = Owner(_write(run, part, path, row, settings, changed), part.sid, country)

@@ -229,15 +229,18 @@ def user() -> None:
 @user.command("add")
 @click.argument("name")
 @click.option("--token", is_flag=True, help="Make an API token and print it; it is shown only once.")
+@click.option("--numbers", is_flag=True, help="The token sees customers' numbers that a tenant has masked.")
 @click.option("--tenant", metavar="SID", help="A user of this tenant.")
 @click.option("--operator", is_flag=True, help="An operator, who sees every tenant.")
-def user_add(name: str, token: bool, tenant: str | None, operator: bool) -> None:
+def user_add(name: str, token: bool, numbers: bool, tenant: str | None, operator: bool) -> None:
     """Add a user."""
     from connector import commands
 
     if operator == (tenant is not None):
         raise click.UsageError("say either --tenant SID or --operator")
-    commands.user_add(_config(), name, token, tenant)
+    if numbers and not token:
+        raise click.UsageError("--numbers is a right of a token: say --token too")
+    commands.user_add(_config(), name, token, tenant, numbers=numbers)
 
 
 @cli.command()

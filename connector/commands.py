@@ -109,12 +109,16 @@ def calls(config: Config, sid: str | None, since: str | None, limit: int, as_jso
     """`connector calls`."""
     begin = None if since is None else parse_time(since, "--since")
     with opened(config, make=False) as store:
-        tenant_id = _tenant_id(store.db.transact(load, store.box), sid)
+        directory = store.db.transact(load, store.box)
+        tenant_id = _tenant_id(directory, sid)
         found = store.db.transact(lambda sql: views.calls(sql, tenant_id, since=begin, limit=limit))
         records = store.db.transact(lists.records, [call.id for call in found])
     rows: list[dict[str, Any]] = []
     for call in found:
         fold = json.loads(call.summary) if call.summary else {}
+        owner = directory.tenants.get(call.tenant)
+        if owner is not None and owner.mask is not None and fold.get("customer_number"):
+            fold["customer_number"] = owner.mask.number(fold["customer_number"], owner.country)
         made = [
             {"connection": one.connection, "slot": one.slot, "kind": one.kind, "id": one.id, "url": one.url}
             for one in records.get(call.id, [])
@@ -197,6 +201,7 @@ def replay(
         wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
         if dry_run:
             found = store.db.transact(replaying.preview, directory, wish, time.time(), _links(config, store))
+            found = store.db.transact(replaying.without_numbers, owner, found)
         else:
             (found,) = store.db.transact(replaying.enqueue, [(directory, wish, time.time())])
     _say_replayed(found, dry_run, as_json)
@@ -215,13 +220,13 @@ def adapters(as_json: bool) -> None:
     _print_table(("name", "title", "families", "settings"), (tuple(row.values()) for row in rows), "adapters")
 
 
-def user_add(config: Config, name: str, token: bool, sid: str | None) -> None:
+def user_add(config: Config, name: str, token: bool, sid: str | None, *, numbers: bool = False) -> None:
     """`connector user add`."""
     with opened(config, make=True) as store:
 
         def add(sql: Any) -> str | None:
             user_id = users.add_user(sql, name, sid)
-            return users.add_token(sql, user_id) if token else None
+            return users.add_token(sql, user_id, numbers=numbers) if token else None
 
         made = store.db.transact(add)
     click.echo(f"Added {name}." if made is None else made)

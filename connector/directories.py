@@ -18,8 +18,10 @@ from sqlalchemy import RowMapping, select
 
 from connector import registry
 from connector.adapter import Adapter, Agent
+from connector.applets import Applets
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api.hosts import region_of
+from connector.masking import Mask
 from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
@@ -202,8 +204,18 @@ class _Loader:
             ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
             retention_days=(settings.get("retention") or {}).get("days", RETENTION_DAYS),
             exophones=settings.get("exophones", {}),
+            mask=Mask.of((settings.get("mask") or {}).get("customer_numbers")),
+            applets=self._applets(row["sid"], settings.get("applets")),
             connections=tuple(one for one in found if one is not None),
         )
+
+    def _applets(self, sid: str, stored: dict[str, Any] | None) -> Applets:
+        try:
+            return Applets.model_validate(stored or {})
+        except ValidationError as error:
+            if self._is_news(sid, 0, str(error.errors(include_input=False))):
+                log.error("applets left out: they cannot be used any more; apply them anew", extra={"tenant": sid})
+            return Applets()
 
     def _connection(self, row: RowMapping, country: str, agents: tuple[Agent, ...]) -> Connection | None:
         try:

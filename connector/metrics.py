@@ -34,6 +34,16 @@ _ACCEPT_SECONDS: Final = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0),
     registry=REGISTRY,
 )
+_APPLETS: Final = Counter(
+    "connector_applet_answers", "Answers to applets, by how they were chosen.", ["applet", "by"], registry=REGISTRY
+)
+_APPLET_SECONDS: Final = Histogram(
+    "connector_applet_seconds",
+    "From the request's arrival to its answer, while a caller waits.",
+    ["applet"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0),
+    registry=REGISTRY,
+)
 _DELIVERED: Final = Counter(
     "connector_deliveries", "Attempts on deliveries, by their result.", ["adapter", "result"], registry=REGISTRY
 )
@@ -60,6 +70,12 @@ def accepted(kind: str, *, dialect: str = "ours", seconds: float | None = None) 
 def refused(code: str) -> None:
     """A hook request was answered with this code of an error body."""
     _REFUSED.labels(code).inc()
+
+
+def applet_answered(applet: str, by: str, seconds: float) -> None:
+    """An applet was answered; `by`: owner, sticky, group, fallback, again, or template."""
+    _APPLETS.labels(applet, by).inc()
+    _APPLET_SECONDS.labels(applet).observe(seconds)
 
 
 def delivered(adapter: str, result: str) -> None:

@@ -26,7 +26,9 @@ from pydantic import (
     model_validator,
 )
 
+from connector.applets import Applets
 from connector.errors import ConfigError
+from connector.masking import Rule
 from connector.tenants import LINK_DAYS, RETENTION_LEAST_DAYS
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
@@ -137,6 +139,12 @@ class RecordingsPart(_Part):
     days: Annotated[int, BeforeValidator(_count)] = Field(default=LINK_DAYS, ge=1, le=3650)
 
 
+class MaskPart(_Part):
+    """What people see of customers' numbers."""
+
+    customer_numbers: Rule = "whole"
+
+
 class ConnectionPart(_Part):
     """A connection; `settings` and `options` are the adapter's to check."""
 
@@ -165,6 +173,8 @@ class TenantPart(_Part):
     ingress: IngressPart | None = None
     retention: RetentionPart | None = None
     exophones: dict[str, str] | None = None
+    mask: MaskPart | None = None
+    applets: Applets | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 

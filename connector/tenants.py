@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 from pydantic import SecretStr
 
 from connector.adapter import Agent
+from connector.applets import Applets
+from connector.masking import Mask
 from connector.options import Options
 
 #: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
@@ -81,6 +83,9 @@ class Tenant:
     #: A finished call is kept for so long; see `pipeline.retention`.
     retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)
+    #: What people see of customers' numbers; None: all of them.
+    mask: Mask | None = None
+    applets: Applets = field(default_factory=Applets)
     connections: tuple[Connection, ...] = ()
 
     def connection(self, name: str) -> Connection | None:

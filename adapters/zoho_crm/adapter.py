@@ -6,6 +6,7 @@ Quirks: a 2xx can refuse the record inside; nothing found is 204 without a body;
 and owner of a call stay as they were made; answered calls need a duration, missed ones must not have one.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -46,6 +47,7 @@ from connector.adapter import (
     Kind,
     Leads,
     Lookup,
+    Owners,
     Quota,
     Ref,
     Sales,
@@ -59,6 +61,7 @@ from connector.exotel.model import Call
 
 #: In a call log's subject: what the contact or lead is called in the CRM.
 _NAME = "{contact}"
+_NUMBER_IN_NAME = re.compile(r"\+?\d[\d\s().-]{5,}\d")
 _MODULES: Mapping[Kind, str] = {"contact": "Contacts", "lead": "Leads", "call_log": "Calls"}
 #: Option `follow_up` -> module, and the related list in which open ones are; a call that is over is in another list.
 _FOLLOW_UPS = {"task": "Tasks", "event": "Events", "call": "Calls"}
@@ -69,7 +72,7 @@ _PAGES = 10
 _PAGE = 200
 
 
-class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files):
+class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     name, title = "zoho_crm", "Zoho CRM"
     settings_model, options_model = ZohoCrmSettings, ZohoCrmOptions
     options: ZohoCrmOptions
@@ -249,6 +252,10 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files):
         made = await self.http.write("POST", f"Calls/{to.id}/Attachments", form=form)
         return self._ref("file", str(details_of(item_of(made.body))["id"]), "Calls", shown=to)
 
+    async def find_owner(self, contact: Ref) -> str | None:
+        owner = (await self._person_of(contact, ["Owner"])).get("Owner") or {}
+        return str(owner["id"]) if owner.get("id") else None
+
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         if kind == "file" and parent is not None:
             async for row in self._listed(f"Calls/{parent.id}/Attachments", "data", {"fields": "File_Name"}):
@@ -285,7 +292,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files):
         return {self.options.key_field: key} if self.options.key_field else {}
 
     def _words(self, subject: str, key: str, entry: Entry, name: str | None) -> dict[str, Any]:
-        line = one_line(entry.subject.replace(_NAME, name or "Unknown"), "Call")
+        line = one_line(entry.subject.replace(_NAME, _without_number(name or "") or "Unknown"), "Call")
         mark = "" if self.options.key_field else f"[ref {key}]"
         return {subject: line, "Description": description(entry.text, mark), **self._key(key)}
 
@@ -372,6 +379,11 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files):
             return Ref(kind, id_, shown.url)
         web = DATA_CENTERS[self.settings.data_center].web
         return Ref(kind, id_, self.at(f"https://{web}/crm/tab/{module or _MODULES[kind]}/{id_}"))
+
+
+def _without_number(name: str) -> str:
+    """A contact's name without the number that some connectors make part of it; a subject has its own words for it."""
+    return " ".join(_NUMBER_IN_NAME.sub(" ", name).split())
 
 
 def _owner(entry: Entry) -> dict[str, Any]:

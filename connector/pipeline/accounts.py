@@ -18,7 +18,7 @@ from connector.adapter import Adapter, Checked, Home
 from connector.clock import Clock
 from connector.crm_http import CrmHttp, Unlimited
 from connector.errors import AuthFailed, ConfigError, CrmError
-from connector.pipeline.gate import Gate, GateState
+from connector.pipeline.gate import Gate, GateState, Urgent
 from connector.pipeline.quota import Buckets, SharedQuota, in_memory
 from connector.pipeline.replicas import Replicas
 from connector.pipeline.tokens import SharedTokens
@@ -63,8 +63,8 @@ class Accounts:
         self._quota = None if db.single_process else SharedQuota(db, replicas.id, lambda: replicas.count, clock)
         #: For gates of others than connections: what their requests spend is shared by replicas.
         self.buckets: Buckets = self._quota or in_memory(clock)
-        #: (connection, revision) -> what it was made of, and the adapter
-        self._adapters: dict[tuple[str, int], tuple[Connection, Adapter[Any]]] = {}
+        #: (connection, revision, whose budget it spends) -> what it was made of, and the adapter
+        self._adapters: dict[tuple[str, int, type], tuple[Connection, Adapter[Any]]] = {}
         self.gates: dict[str, Gate] = {}
         self._writing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         #: What is stored of gates that nobody asked for yet.
@@ -90,11 +90,21 @@ class Accounts:
 
     def adapter(self, connection: Connection) -> Adapter[Any]:
         """The connection's adapter, made anew when its settings changed. Raises `ConfigError`."""
-        place = (connection.id, connection.revision)
+        return self._kept(connection, self.gate(connection))
+
+    def urgent(self, connection: Connection) -> Adapter[Any] | None:
+        """The connection's adapter for somebody who waits on the line; None where nothing may be sent now."""
+        gate = self.gate(connection)
+        if gate.state.paused or gate.waits_s() > 0:
+            return None
+        return self._kept(connection, Urgent(gate))
+
+    def _kept(self, connection: Connection, budget: Gate | Urgent) -> Adapter[Any]:
+        place = (connection.id, connection.revision, type(budget))
         made = self._adapters.get(place)
         if made is not None and made[0].settings is connection.settings and made[0].options is connection.options:
             return made[1]
-        adapter = self.make(connection, self.gate(connection))
+        adapter = self.make(connection, budget)
         self._adapters[place] = (connection, adapter)
         return adapter
 
@@ -103,7 +113,7 @@ class Accounts:
         connections = self._directory().connections
         self._adapters = {place: made for place, made in self._adapters.items() if connections.get(place[0]) is made[0]}
 
-    def make(self, connection: Connection, budget: Gate | Unlimited) -> Adapter[Any]:
+    def make(self, connection: Connection, budget: Gate | Urgent | Unlimited) -> Adapter[Any]:
         """A new adapter that spends from `budget`."""
         tokens = self._tokens.of(connection.credential_id) if connection.credential_id is not None else None
         home = Home(self._home_url(), self._box.token(f"home:{connection.id}"))

@@ -14,8 +14,7 @@ from connector.adapter import Adapter, Caller, EditableNotes, Entry, Kind, Ref
 from connector.clock import Clock
 from connector.errors import CannotTell, CrmError, NotFound, OutcomeUnknown, Rejected
 from connector.exotel.model import Call
-from connector.phone import caller_of
-from connector.pipeline.contacts import Contacts
+from connector.pipeline.contacts import Contacts, caller_for
 from connector.pipeline.ended import Ended
 from connector.pipeline.files import FileSlot
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
@@ -268,13 +267,8 @@ class Attempt:
         return ref
 
     def _caller(self) -> Caller:
-        options = self._target.connection.options
-        return caller_of(
-            self._call.customer_number,
-            self._target.tenant.country,
-            options.find_by or self._adapter.find_by,
-            options.save_as or self._adapter.save_as,
-        )
+        target = self._target
+        return caller_for(self._call.customer_number, target.tenant, target.connection, self._adapter)
 
     async def _forget_contact(self, ref: Ref) -> None:
         self._journal.drop(CONTACT)

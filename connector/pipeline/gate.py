@@ -46,6 +46,18 @@ class GateState:
     version: int = 0
 
 
+class Urgent:
+    """The budget of somebody who waits on the line: spends what the gate keeps back. Implements `crm_http.Budget`."""
+
+    def __init__(self, gate: "Gate") -> None:
+        self._gate = gate
+        self.learn = gate.learn
+        self.blocked = gate.blocked
+
+    async def spend(self, bucket: str) -> None:
+        await self._gate.spend(bucket, kept=0.0)
+
+
 class Gate:
     """The gate of one account. Implements `crm_http.Budget`."""
 

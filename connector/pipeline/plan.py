@@ -114,8 +114,16 @@ def uses(target: Target, records: str) -> bool:
 
 def settled(call: Call, target: Target, outcome: Outcome) -> Call:
     """The call as adapters are shown it: with its final outcome, and only what may be shown."""
-    link = heard(call, target).link or None
-    shown = {"outcome": outcome, "recording_url": link, "duration_s": talk_time(call, outcome)}
+    shown: dict[str, Any] = {
+        "outcome": outcome,
+        "recording_url": heard(call, target).link or None,
+        "duration_s": talk_time(call, outcome),
+    }
+    if target.tenant.mask is not None:
+        # A record's own fields for numbers are read by the same people as its words.
+        own = {agent.phone for agent in target.connection.agents} | set(target.tenant.exophones)
+        legs = tuple(leg if leg.number in own else leg.model_copy(update={"number": None}) for leg in call.legs)
+        shown |= {"customer_number": None, "legs": legs}
     return call.model_copy(update=shown)
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from connector.adapter import Adapter, Agent, Entry, Ref, Sales
 from connector.errors import ConfigError, Rejected
 from connector.exotel.model import Call, Outcome
+from connector.masking import shown
 from connector.options import ChatOptions, Options
 from connector.phone import display
 from connector.pipeline.plan import Step, Target, answered_by, heard, talk_time, uses
@@ -149,7 +150,7 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
     `render` adds what a step knows: `title`, and `linked` with `id` and `url` of another record.
     """
     tenant, connection = target.tenant, target.connection
-    number = display(call.customer_number, tenant.country)
+    number = shown(call.customer_number, tenant.country, tenant.mask)
     agent = answered_by(call, connection.agents)
     recording = heard(call, target)
     talked = talk_time(call, outcome)

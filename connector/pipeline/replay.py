@@ -19,7 +19,7 @@ from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Step, Target, plan, settled, worded
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
-from connector.store import queries
+from connector.store import queries, views
 from connector.store.queries import StepRow, Work
 from connector.tenants import Connection, Directory, Tenant
 
@@ -134,6 +134,17 @@ def preview(sql: Sql, directory: Directory, wish: Wish, now: float, links: LinkM
                 )
             )
     return shown
+
+
+def without_numbers(sql: Sql, tenant: Tenant, replayed: list[Replayed]) -> list[Replayed]:
+    """The same for people who see customers' numbers as the tenant's mask leaves them: what was sent may be older."""
+    if tenant.mask is None:
+        return replayed
+    customers = views.customers(sql, tenant.id, [one.call_sid for one in replayed])
+    return [
+        replace(one, changes=tenant.mask.hidden(one.changes, customers.get(one.call_sid, ()), tenant.country))
+        for one in replayed
+    ]
 
 
 def _calls(sql: Sql, wish: Wish) -> list[tuple[int, str, float]]:

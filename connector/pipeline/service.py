@@ -15,6 +15,7 @@ from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api import Exotel
+from connector.exotel.api.records import User
 from connector.exotel.model import ORDERS
 from connector.options import Options
 from connector.pipeline import replay as replaying
@@ -24,12 +25,15 @@ from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
+from connector.pipeline.lines import Lines
 from connector.pipeline.links import LinkMaker
+from connector.pipeline.owners import ContactOwners
 from connector.pipeline.plan import Target
 from connector.pipeline.recorder import Recorder
 from connector.pipeline.recordings import Recordings
 from connector.pipeline.replay import Replayed
 from connector.pipeline.replicas import Replicas
+from connector.pipeline.routing import Routing
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
 from connector.store.database import Database
@@ -77,6 +81,7 @@ class Pipeline:
         self._exotel: ExotelAccounts | None = None
         self._recorder: Recorder | None = None
         self._recordings: Recordings | None = None
+        self._routing: Routing | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -113,6 +118,9 @@ class Pipeline:
             self._recordings = Recordings(self._exotel)
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self._recordings, self, self._clock, restored_at=restored_at)
+            owners = ContactOwners(contacts, self._accounts.urgent, self._clock)
+            lines = Lines(self._list_users, self._clock)
+            self._routing = Routing(self._db, owners, lines, self._clock)
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
@@ -132,6 +140,7 @@ class Pipeline:
                     task.cancel()
                 await asyncio.gather(*loops, *self._side_tasks, return_exceptions=True)
                 await self._accounts.ended()
+                await self._routing.close()
 
     def _counted(self, runner: Runner) -> Callable[[Work], Any]:
         async def run(work: Work) -> Result | None:
@@ -166,6 +175,15 @@ class Pipeline:
         """The tenants' recordings. Only while the pipeline runs."""
         assert self._recordings is not None, "the pipeline does not run"
         return self._recordings
+
+    @property
+    def routing(self) -> Routing:
+        """Whom Connect applets ring. Only while the pipeline runs."""
+        assert self._routing is not None, "the pipeline does not run"
+        return self._routing
+
+    async def _list_users(self, tenant: Tenant) -> list[User]:
+        return await self.exotel.client(tenant, "caller").people.list_users()
 
     # --- accept ---
 

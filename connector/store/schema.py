@@ -55,7 +55,7 @@ tenant = Table(
     metadata,
     _id(),
     Column("sid", String(128), nullable=False, unique=True),
-    #: JSON: region, country, time_zone, api_url, recording_hosts, recordings, ingress, exophones
+    #: JSON of what the tenant's file says beside secrets and connections: region, country, time_zone, ...
     Column("settings", Text, nullable=False),
     #: Sealed JSON: api_key, api_token, hook_token
     Column("secrets", LargeBinary, nullable=False),
@@ -464,7 +464,7 @@ api_token = Table(
     _id(),
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("hash", String(64), nullable=False, unique=True),
-    #: Comma-separated: read, replay, call
+    #: Comma-separated: read, replay, call, numbers
     Column("scopes", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),

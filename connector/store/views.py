@@ -251,6 +251,14 @@ def _buried(connection: Connection, tenant_id: int, call_sid: str) -> list[Recor
     return [RecordRow(*row, state="pruned", warning=None, error=None) for row in connection.execute(query)]
 
 
+def customers(connection: Connection, tenant_id: int, call_sids: Sequence[str]) -> dict[str, tuple[str]]:
+    """CallSid -> the customer's number, for those of these calls of which it is known."""
+    query = select(_call.call_sid, _call.customer).where(
+        _call.tenant_id == tenant_id, _call.call_sid.in_(call_sids), _call.customer.is_not(None)
+    )
+    return {call_sid: (customer,) for call_sid, customer in connection.execute(query)}
+
+
 def has_call(connection: Connection, tenant_id: int, call_sid: str) -> bool:
     """Whether the tenant has this call."""
     query = select(_call.id).where(_call.tenant_id == tenant_id, _call.call_sid == call_sid)

@@ -28,6 +28,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,
+    "unknown_applet": 404,
     "method_not_allowed": 405,
     "pruned": 410,
     "too_large": 413,

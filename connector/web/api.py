@@ -20,11 +20,12 @@ from pydantic import BaseModel, ValidationError
 from connector import metrics
 from connector.errors import ConfigError, IngressError, StoreBusy
 from connector.phone import parse_number
-from connector.pipeline.replay import PRUNED
+from connector.pipeline.replay import PRUNED, without_numbers
 from connector.store import queries, revoking, trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
 from connector.tenants import Tenant
+from connector.users import NUMBERS
 from connector.web import shown
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
 from connector.web.auth import Scope, authenticate
@@ -69,8 +70,10 @@ async def list_calls(request: web.Request, token: TokenRow, asked: CallsAsked) -
     )
     rows = await request.app[DATABASE].read(query, tenant_id)
     last = rows[-1] if len(rows) == asked.limit else None
+    tenants, numbers = request.app[DIRECTORIES].current.tenants, NUMBERS in token.scopes
     return Calls(
-        calls=[shown.call(row) for row in rows], next_cursor=_cursor(last.created_at, last.id) if last else None
+        calls=[shown.call(row, tenants.get(row.tenant), numbers=numbers) for row in rows],
+        next_cursor=_cursor(last.created_at, last.id) if last else None,
     )
 
 
@@ -85,7 +88,8 @@ async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> C
             raise _not_found("call", "call_sid")
         return shown.pruned(left)
     # Reading numbers takes a while, and hooks are answered meanwhile.
-    return await asyncio.to_thread(shown.details, view, tenant.country)
+    read = functools.partial(shown.details, view, tenant, numbers=NUMBERS in token.scopes)
+    return await asyncio.to_thread(read)
 
 
 async def list_deliveries(request: web.Request, token: TokenRow, asked: DeliveriesAsked) -> Deliveries:
@@ -125,6 +129,8 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     if not asked.dry_run:
         detail = asked.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         await db.write(single(trail.record), (f"api:{token.id}", "replay", tenant.id, detail))
+    elif NUMBERS not in token.scopes:
+        replayed = await db.read(without_numbers, tenant, replayed)
     return Replay(dry_run=asked.dry_run, calls=[shown.replayed(one) for one in replayed])
 
 

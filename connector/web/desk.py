@@ -11,6 +11,7 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -116,13 +117,15 @@ def add_desk(
     authenticate: Callable[[str], str | None],
     sign: Callable[[str], str],
     public_url: Callable[[], str],
+    number_shown: Callable[[str, str], str] = lambda _connection_id, phone: phone,
 ) -> None:
     """Adds the desk's routes to `app`.
 
     `authenticate`: bearer token -> id of its connection, or None, in constant time. `sign`: a keyed hash, hex, of at
-    least 32 digits. `public_url`: where people reach this service, without a slash at the end.
+    least 32 digits. `public_url`: where people reach this service, without a slash at the end. `number_shown`: a
+    contact's number as the people of this connection see it.
     """
-    pages = Desk(db, authenticate, sign, public_url)
+    pages = Desk(db, authenticate, sign, public_url, number_shown)
     api = pages.guarded
     app.router.add_get("/desk/v1/account", api(pages.account))
     app.router.add_get("/desk/v1/agents", api(pages.agents))
@@ -147,7 +150,9 @@ class Desk:
         authenticate: Callable[[str], str | None],
         sign: Callable[[str], str],
         public_url: Callable[[], str],
+        number_shown: Callable[[str, str], str],
     ) -> None:
+        self._number_shown = number_shown
         self._db = db
         self._authenticate = authenticate
         self._sign = sign
@@ -265,6 +270,8 @@ class Desk:
         found = await self._db().read(desk.page, id_)
         if found is None:
             raise web.HTTPNotFound
+        phone = self._number_shown(found.ticket.connection_id, found.contact.phone)
+        found = replace(found, contact=replace(found.contact, phone=phone))
         nonce = new_nonce()
         html = _page_template.render(page=found, nonce=nonce, clean=_shown, when=_when)
         return web.Response(text=html, content_type="text/html", headers=page_headers(nonce))

@@ -9,9 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import punctuation
 from typing import Any, Final, Protocol
-from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
@@ -26,7 +24,7 @@ from connector.tenants import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal
 from connector.web.body import read_body
 from connector.web.origin import Origin
-from connector.web.query import read_query
+from connector.web.query import query_of, read_query
 
 log = logging.getLogger(__name__)
 
@@ -206,9 +204,7 @@ class _Asked:
 
 async def _asked(request: web.Request) -> _Asked:
     """Reads the request. Raises `IngressError`."""
-    query = request.raw_path.partition("?")[2]
-    if not query.isascii():  # where aiohttp runs without its C parser, which refuses them
-        query = quote(query.encode("utf-8", "surrogateescape"), safe=punctuation)
+    query = query_of(request)
     in_query = read_query(query)
     if not request.body_exists:
         return _Asked(query, in_query, None, b"", in_query, is_readable=True)

@@ -1,18 +1,20 @@
 """The store's rows as the API shows them: times in UTC, credentials hidden wherever a request echoed them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from connector.errors import IngressError
 from connector.exotel import parse_request
 from connector.exotel.model import ORDERS
 from connector.exotel.wire import merge
+from connector.phone import parse_number
 from connector.pipeline.replay import Replayed
 from connector.redact import redact, redact_all
 from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
+from connector.tenants import Tenant
 from connector.web.schemas import (
     CallDetails,
     CallOut,
@@ -25,19 +27,30 @@ from connector.web.schemas import (
     ReplayedCall,
 )
 
+#: Parameters that name the ends of a call, in small letters.
+_PARTIES: Final = frozenset({"from", "to", "callfrom", "callto"})
 
-def call(row: CallRow) -> CallOut:
-    """A call as the last attempt folded it."""
+
+def call(row: CallRow, tenant: Tenant | None, *, numbers: bool) -> CallOut:
+    """A call as the last attempt folded it. `numbers`: whoever looks sees those that the tenant masks."""
     summary = redact_all(json.loads(row.summary)) if row.summary else {}
+    if tenant is not None and tenant.mask is not None and not numbers:
+        named = [summary["customer_number"]] if summary.get("customer_number") else []
+        summary = tenant.mask.hidden(summary, named, tenant.country)
     known = {"tenant": row.tenant, "call_sid": row.call_sid, "created_at": _time(row.created_at)}
     return CallOut.model_validate({**summary, **known})
 
 
-def details(view: CallView, country: str) -> CallDetails:
-    """A call with its events read anew; `country` is the tenant's."""
+def details(view: CallView, tenant: Tenant, *, numbers: bool) -> CallDetails:
+    """A call with its events read anew; `numbers` as in `call`."""
+    events = [event(row, tenant.country) for row in view.events]
+    if tenant.mask is not None and not numbers:
+        named = _customers(view.call, events, tenant)
+        hidden = [tenant.mask.hidden({"facts": one.facts, "raw": one.raw}, named, tenant.country) for one in events]
+        events = [one.model_copy(update=parts) for one, parts in zip(events, hidden, strict=True)]
     return CallDetails(
-        call=call(view.call),
-        events=[event(row, country) for row in view.events],
+        call=call(view.call, tenant, numbers=numbers),
+        events=events,
         deliveries=[delivery(row) for row in view.deliveries],
         records=[record(row) for row in view.records],
     )
@@ -52,6 +65,19 @@ def pruned(left: PrunedCall) -> CallDetails:
         pruned_at=_time(left.pruned_at),
     )
     return CallDetails(call=of_call, events=[], deliveries=[], records=[record(row) for row in left.records])
+
+
+def _customers(row: CallRow, events: Sequence[EventOut], tenant: Tenant) -> set[str]:
+    """Numbers that a call's events name, less those that are known to be the tenant's own."""
+    named = {json.loads(row.summary).get("customer_number")} if row.summary else set()
+    own = {*tenant.exophones, *(agent.phone for connection in tenant.connections for agent in connection.agents)}
+    for one in events:
+        facts = one.facts or {}
+        parties = (value for name, value in one.raw.items() if name.replace(" ", "").lower() in _PARTIES)
+        named |= {parse_number(str(value), tenant.country) for value in parties}
+        named |= {facts.get("customer_number"), *facts.get("other_numbers", ())}
+        own |= {facts.get("exophone"), facts.get("agent_number")} - {facts.get("customer_number")}
+    return {number for number in named - own if number}
 
 
 def event(row: EventRow, country: str) -> EventOut:

@@ -29,6 +29,14 @@ def test_a_token_is_known_by_its_hash_only(shop: Shop) -> None:
     assert token.encode() not in file.read_bytes()
 
 
+def test_numbers_are_a_right_of_their_own(shop: Shop) -> None:
+    user = shop.db.transact(users.add_user, "Anita", "exotel535")
+    token = shop.db.transact(lambda sql: users.add_token(sql, user, numbers=True))
+    row = shop.db.transact(views.token, users.hash_of(token))
+    assert row is not None
+    assert row.scopes == {*users.SCOPES, users.NUMBERS}
+
+
 def test_an_operator_belongs_to_no_tenant(shop: Shop) -> None:
     row = shop.db.transact(views.token, users.hash_of(shop.db.transact(add, "Om", None)))
     assert row is not None

@@ -30,6 +30,7 @@ class Tokens:
     stranger: str = "ctk_stranger-0000000000"
     reader: str = "ctk_reader-000000000000"
     revoked: str = "ctk_revoked-00000000000"
+    numbers: str = "ctk_numbers-00000000000"
 
 
 TOKENS = Tokens()
@@ -73,7 +74,7 @@ def _fill(sql: Connection) -> None:
             created_at=AT,
         )
     _insert(sql, schema.gate, account="account1", paused=True, updated_at=AT)
-    users = {"operator": None, "mine": 1, "stranger": 2, "reader": None, "revoked": None}
+    users = {"operator": None, "mine": 1, "stranger": 2, "reader": None, "revoked": None, "numbers": 1}
     for id_, (name, tenant_id) in enumerate(users.items(), 1):
         _insert(sql, schema.user, id=id_, name=name, tenant_id=tenant_id, created_at=AT)
         _insert(
@@ -82,7 +83,7 @@ def _fill(sql: Connection) -> None:
             id=id_,
             user_id=id_,
             hash=hash_of(getattr(TOKENS, name)),
-            scopes="read" if name == "reader" else "read,replay,call",
+            scopes={"reader": "read", "numbers": "read,replay,numbers"}.get(name, "read,replay,call"),
             created_at=AT,
             revoked_at=AT if name == "revoked" else None,
         )

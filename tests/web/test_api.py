@@ -1,8 +1,9 @@
 """The API over a real socket and a real store: who sees what, and what is refused."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,10 +13,12 @@ from sqlalchemy import Connection, select, text
 
 from connector.directories import Directories
 from connector.errors import StoreBusy
+from connector.masking import Mask
 from connector.pipeline.replay import Replayed
 from connector.pipeline.service import Pipeline
 from connector.store import schema, views
 from connector.store.database import Database
+from connector.tenants import Directory
 from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api
@@ -29,6 +32,7 @@ class StubReplay:
     """Keeps what was asked for."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
+    was: dict[str, str] = field(default_factory=lambda: {"subject": "a"})
 
     async def replay(self, tenant_id: int, **wish: Any) -> list[Replayed]:
         self.asked.append({"tenant_id": tenant_id, **wish})
@@ -36,7 +40,7 @@ class StubReplay:
             "slot": "ticket",
             "kind": "ticket",
             "action": "update",
-            "was": {"subject": "a"},
+            "was": self.was,
             "now": {"subject": "b"},
         }
         return [Replayed(call_sid(1), "support", "c1", [change], queued=not wish["dry_run"])]
@@ -47,6 +51,7 @@ class Api:
     client: Client
     db: Database
     replay: StubReplay
+    directories: StubDirectories
 
     async def get(self, path: str, token: str | None = TOKENS.operator, **params: str) -> tuple[int, Any]:
         async with self.client.get(path, params=params, headers=bearer(token)) as answer:
@@ -79,7 +84,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with db.running():
         app[DATABASE] = db
         async with client_of(app) as client:
-            yield Api(client, db, replay)
+            yield Api(client, db, replay, directories)
 
 
 def sids(body: Any, name: str = "calls") -> list[str]:
@@ -270,6 +275,51 @@ class TestCalls:
     async def test_one_that_is_not_there(self, api: Api) -> None:
         assert refused(await api.get("/api/v1/calls/nothing", tenant=MINE)) == (404, "not_found", "call_sid")
         assert refused(await api.get(f"/api/v1/calls/{call_sid(1)}")) == (400, "invalid", "tenant")
+
+
+class TestMaskedNumbers:
+    """A tenant that masks customers' numbers: whole ones are for tokens that say so."""
+
+    @pytest.fixture(autouse=True)
+    def masking(self, api: Api) -> None:
+        masked = replace(tenant(MINE, 1), mask=Mask(4), exophones={"+918047494574": "Support line"})
+        api.directories.current = Directory.of(2, [masked, tenant(THEIRS, 2, hook="other")])
+
+    @pytest.mark.parametrize("token", [TOKENS.mine, TOKENS.operator, TOKENS.reader])
+    async def test_lists_and_details_show_the_last_digits(self, api: Api, token: str) -> None:
+        _, body = await api.get("/api/v1/calls", token, tenant=MINE)
+        assert [call["customer_number"] for call in body["calls"]] == [None, *(f"…119{n}" for n in (5, 4, 3, 2, 1))]
+        _, body = await api.get(f"/api/v1/calls/{call_sid(4)}", token, tenant=MINE)
+        assert body["call"]["customer_number"] == body["events"][0]["facts"]["customer_number"] == "…1194"
+        assert body["events"][0]["raw"]["CallFrom"] == "…1194"
+        assert body["events"][0]["raw"]["CallSid"] == call_sid(4)
+        assert "971158119" not in json.dumps(body)
+
+    async def test_a_token_with_the_scope_sees_them(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", TOKENS.numbers)
+        assert body["calls"][-1]["customer_number"] == "+919711581191"
+        _, body = await api.get(f"/api/v1/calls/{call_sid(4)}", TOKENS.numbers)
+        assert body["events"][0]["facts"]["customer_number"] == "+919711581194"
+
+    async def test_an_unfolded_call_tells_nothing_either(self, api: Api) -> None:
+        _, body = await api.get(f"/api/v1/calls/{call_sid(6)}", TOKENS.mine)
+        assert body["events"][0]["raw"]["CallFrom"] == "…1196"
+
+    async def test_calls_are_found_by_a_whole_number_all_the_same(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", TOKENS.mine, number="09711581192")
+        assert sids(body) == [call_sid(2)]
+
+    async def test_another_tenants_numbers_are_no_concern_of_it(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", TOKENS.operator, tenant=THEIRS)
+        assert body["calls"][0]["customer_number"] == "+919711581198"
+
+    async def test_a_preview_of_a_replay(self, api: Api) -> None:
+        api.replay.was = {"subject": "Missed call from 09711581191", "text": "Order 97115 81191, agent 08047494574"}
+        asked = {"tenant": MINE, "call_sid": call_sid(1), "dry_run": True}
+        shown_to = [await api.post("/api/v1/replay", asked, token) for token in (TOKENS.mine, TOKENS.numbers)]
+        hidden, whole = [body["calls"][0]["changes"][0]["was"] for _, body in shown_to]
+        assert hidden == {"subject": "Missed call from …1191", "text": "Order …1191, agent 08047494574"}
+        assert whole == api.replay.was
 
 
 def test_an_event_that_is_no_request_of_exotels_is_shown_as_it_is() -> None:

@@ -6,6 +6,7 @@ result per row, so that the writer can put what is asked for at the same time in
 """
 
 from connector.store.queries.accepting import NewEvent, accept
+from connector.store.queries.callers import known_contact, last_agents, learn_contacts
 from connector.store.queries.claiming import (
     Claim,
     Renewal,
@@ -86,6 +87,9 @@ __all__ = [
     "forget_unseen",
     "gates",
     "give_back",
+    "known_contact",
+    "last_agents",
+    "learn_contacts",
     "leave",
     "load",
     "mark",
