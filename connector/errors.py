@@ -5,6 +5,7 @@ Each error has two messages: `message` is for the tenant (what happened, what to
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 
 class ConnectorError(Exception):
@@ -98,6 +99,46 @@ class Rejected(CrmError):
         super().__init__(message, status=status, log=log)
         self.parts = parts
         self.words = dict(words or {})
+
+
+#: Why Exotel refused: `kyc` and `inactive` (the account), `no_credit`, `dnd` (the customer does not take calls),
+#: `caller_id` (not an ExoPhone of the account), `number` (From or To), `not_running` (the call or leg is over),
+#: `device_unverified`, `device_conflict`, `not_a_phone`, `not_enabled` (a feature), `parameter`, `other`.
+RefusedFor = Literal[
+    "kyc",
+    "inactive",
+    "no_credit",
+    "dnd",
+    "caller_id",
+    "number",
+    "not_running",
+    "device_unverified",
+    "device_conflict",
+    "not_a_phone",
+    "not_enabled",
+    "parameter",
+    "other",
+]
+
+
+class ExotelRefused(Rejected):
+    """Exotel's API refused a request: nothing was done. `message` has its words and what to do next.
+
+    `why` tells the cases apart; `code` is Exotel's own (`34009`, `10810`), None where it sent none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        why: RefusedFor,
+        code: str | None = None,
+        status: int | None = None,
+        log: str | None = None,
+    ) -> None:
+        super().__init__(message, status=status, log=log)
+        self.why = why
+        self.code = code
 
 
 class NotFound(CrmError):

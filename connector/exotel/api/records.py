@@ -1,0 +1,231 @@
+"""What Exotel's API answers, in our terms: frozen, tolerant of types that drift, without a number in any `repr`.
+
+Numbers are E.164 (`sip:` addresses and text that is no number as they came), times aware (+05:30), durations seconds.
+None: the answer does not tell. `raw` is the answer's own object, without links that expire.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from connector.exotel.model import Direction
+
+LegOrigin = Literal["inbound", "outbound", "outbound-dial", "monitor"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLeg:
+    """A leg as Call Details has it: `id` 1 or 2, no number (reference exotel.md §6.3)."""
+
+    id: int | None
+    on_call_duration_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """Exotel's record of one call: the answer to Connect, Call Details, or a row of bulk details (reference §6.1, §6.3).
+
+    It settles over minutes and some never do: young ones lack status, end, durations and recording, and `to_number` of
+    an inbound call is the ExoPhone first and the agent later. `answered`, `customer_number`, `agent_number` and
+    `exophone` are what can be relied on of it.
+    """
+
+    sid: str
+    #: queued, ringing, in-progress, completed, failed, busy, no-answer, canceled; None while it is not told, or is no
+    #: word of Exotel's. `completed` for inbound calls says nothing of whether they were answered.
+    status: str | None = None
+    direction: Direction | None = None
+    #: As sent: inbound, outbound-dial, outbound-api.
+    direction_word: str | None = None
+    from_number: str | None = field(default=None, repr=False)
+    to_number: str | None = field(default=None, repr=False)
+    #: The ExoPhone; a text that is no number where Exotel gives an id (newer numbers have a UUID) and nothing else.
+    phone_number: str | None = field(default=None, repr=False)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    #: The whole call, IVR and ringing included.
+    duration_s: int | None = None
+    #: How long both talked; only with `details=true`.
+    conversation_duration_s: int | None = None
+    leg1_status: str | None = None
+    leg2_status: str | None = None
+    legs: tuple[RecordLeg, ...] = ()
+    price: Decimal | None = None
+    answered_by: str | None = None
+    forwarded_from: str | None = field(default=None, repr=False)
+    caller_name: str | None = field(default=None, repr=False)
+    parent_sid: str | None = None
+    account_sid: str | None = None
+    custom_field: str | None = field(default=None, repr=False)
+    #: Private: opens with the account's key and token.
+    recording_url: str | None = field(default=None, repr=False)
+    #: Opens for whoever has it, for minutes: never stored, logged or shown.
+    signed_recording_url: str | None = field(default=None, repr=False)
+    #: Whether `Details` came along: without them nobody can tell whether an inbound call was answered.
+    has_details: bool = False
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended, as far as the record tells."""
+        raise NotImplementedError
+
+    @property
+    def answered(self) -> bool | None:
+        """Whether customer and agent talked; None while the record does not tell (reference §6.3)."""
+        raise NotImplementedError
+
+    @property
+    def customer_number(self) -> str | None:
+        """The customer: `From` of an inbound call and of an API call to a flow, `To` of one between two numbers."""
+        raise NotImplementedError
+
+    @property
+    def agent_number(self) -> str | None:
+        """The agent; None where the record names none (an inbound record that is young, a call to a flow)."""
+        raise NotImplementedError
+
+    @property
+    def exophone(self) -> str | None:
+        """The ExoPhone's number, E.164; None where the record has an id alone."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """One page of bulk details. `cursor`: pass it to `Calls.page` for the next one; None on the last."""
+
+    calls: tuple[CallRecord, ...]
+    total: int | None
+    cursor: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """One leg, of a call that runs (`Legs.active`) or ran (`Legs.finished`) (reference exotel.md §6.5)."""
+
+    sid: str
+    call_sid: str | None = None
+    number: str | None = field(default=None, repr=False)
+    status: str | None = None
+    origin: str | None = None
+    #: listen, whisper, barge, hangup
+    last_action: str | None = None
+    exophone: str | None = field(default=None, repr=False)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    on_call_duration_s: int | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExoPhone:
+    """A number of the account (reference exotel.md §7)."""
+
+    sid: str
+    #: E.164
+    number: str = field(repr=False)
+    friendly_name: str | None = field(default=None, repr=False)
+    voice: bool | None = None
+    sms: bool | None = None
+    country: str | None = None
+    region: str | None = None
+    voice_url: str | None = field(default=None, repr=False)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A phone of a user: `uri` is E.164 or `sip:`."""
+
+    id: str
+    uri: str | None = field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
+    #: tel or sip
+    type: str | None = None
+    #: Whether it is switched on.
+    available: bool | None = None
+    verified: bool | None = None
+    #: free or busy
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A co-worker of the account, with the devices that Exotel may ring."""
+
+    id: str
+    email: str | None = field(default=None, repr=False)
+    first_name: str | None = field(default=None, repr=False)
+    last_name: str | None = field(default=None, repr=False)
+    #: admin, supervisor, user
+    role: str | None = None
+    devices: tuple[Device, ...] = ()
+    #: CallSid, or another word of Exotel's for the call that the user is on.
+    active_call: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def on(self) -> Device | None:
+        """The device that is switched on, if one is."""
+        return next((device for device in self.devices if device.available), None)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberInfo:
+    """What Exotel knows of a number; `dnd` is unreliable (reference exotel.md §6.7)."""
+
+    number: str | None = field(default=None, repr=False)
+    circle: str | None = None
+    circle_name: str | None = None
+    #: Mobile or Landline
+    type: str | None = None
+    operator: str | None = None
+    operator_name: str | None = None
+    dnd: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """A text message that Exotel took (reference exotel.md §7)."""
+
+    sid: str
+    #: queued, sending, submitted, sent, failed, failed-dnd
+    status: str | None = None
+    detailed_status: str | None = None
+    detailed_status_code: int | None = None
+    to: str | None = field(default=None, repr=False)
+    sent_at: datetime | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def parse_call(raw: Mapping[str, Any], country: str) -> CallRecord | None:
+    """A `Call` object of any answer, also one that was stored (`CallRecord.raw`); None where it has no Sid."""
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls bulk details shall find (reference exotel.md §6.4). Empty: no matter which.
+
+    `sids`: 100 at most. `to`, `from_`, `exophones`: E.164, 5 at most each. `created_from`, `created_until`: aware, both
+    inclusive, to the second, a month apart at most; Exotel's own default is the last 31 days. Raises `ValueError`.
+    """
+
+    sids: Sequence[str] = ()
+    created_from: datetime | None = None
+    created_until: datetime | None = None
+    to: Sequence[str] = field(default=(), repr=False)
+    from_: Sequence[str] = field(default=(), repr=False)
+    exophones: Sequence[str] = field(default=(), repr=False)
+    #: completed, failed, busy, no-answer, canceled
+    statuses: Sequence[str] = ()
+    #: inbound, outbound-dial, outbound-api
+    directions: Sequence[str] = ()
+    oldest_first: bool = True
