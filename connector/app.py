@@ -78,7 +78,14 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
             await asyncio.to_thread(ensure_operator_token, database, token_file)
         app[DATABASE] = await stack.enter_async_context(database.running())
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
-        pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
+        pipeline = Pipeline(
+            database,
+            app[BOX],
+            app[DIRECTORIES],
+            home_url=lambda: app[HOME].url,
+            public_url=config.public_url,
+            clock=clock,
+        )
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())
         app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
         yield

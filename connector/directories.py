@@ -20,12 +20,13 @@ from sqlalchemy import RowMapping, select
 from connector import registry
 from connector.adapter import Adapter, Agent
 from connector.errors import ConfigError, StoreBusy
+from connector.hours import parse_hours
 from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory, Ingress, Tenant
+from connector.tenants import CallRules, Connection, Directory, Ingress, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,11 @@ def options_of(adapter: type[Adapter[Any]], written: Mapping[str, Any], country:
         if getattr(options, name)
     }
     return options.model_copy(update=numbers) if numbers else options
+
+
+def _call_rules(written: Mapping[str, Any]) -> CallRules:
+    hours = written.get("hours")
+    return CallRules(**{**written, "hours": parse_hours(hours) if hours else None})
 
 
 def version_of(connection: Sql) -> int:
@@ -173,6 +179,7 @@ class _Loader:
             recording_hosts=tuple(settings.get("recording_hosts", ())),
             ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
             exophones=settings.get("exophones", {}),
+            calls=_call_rules(settings.get("calls") or {}),
             connections=tuple(one for one in found if one is not None),
         )
 

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from connector.errors import ConfigError
+from connector.hours import parse_hours
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -118,6 +119,23 @@ class IngressPart(_Part):
         return self
 
 
+class CallsPart(_Part):
+    """How calls are placed (click to call); the limits are Exotel's (reference exotel.md §6.1)."""
+
+    record: bool = False
+    channels: Literal["single", "dual"] = "single"
+    time_limit_s: Annotated[int, Field(ge=1, le=14_400)] | None = None
+    ring_s: Annotated[int, Field(ge=1, le=60)] | None = None
+    retries: Annotated[int, Field(ge=0, le=3)] | None = None
+    hours: dict[str, str | list[str]] | None = None
+
+    @model_validator(mode="after")
+    def _hours_are_hours(self) -> "CallsPart":
+        if self.hours is not None:
+            parse_hours(self.hours)
+        return self
+
+
 class ConnectionPart(_Part):
     """A connection; `settings` and `options` are the adapter's to check."""
 
@@ -144,6 +162,7 @@ class TenantPart(_Part):
     hook_token: Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_fits_a_path)] | None = None
     ingress: IngressPart | None = None
     exophones: dict[str, str] | None = None
+    calls: CallsPart | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 

@@ -7,11 +7,12 @@ process is seen within a second, and looked for before any 401).
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from connector.adapter import Agent
+from connector.hours import Hours
 from connector.options import Options
 
 
@@ -21,6 +22,22 @@ class Ingress:
 
     open: bool = False
     allow_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """How calls are placed for a tenant; None: Exotel's own default (reference exotel.md §6.1)."""
+
+    record: bool = False
+    channels: Literal["single", "dual"] = "single"
+    #: Longest call.
+    time_limit_s: int | None = None
+    #: How long either side is rung.
+    ring_s: int | None = None
+    #: How often an agent who did not pick up is rung again.
+    retries: int | None = None
+    #: When calls may be placed, in the tenant's time zone; None: always.
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +75,7 @@ class Tenant:
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
     exophones: Mapping[str, str] = field(default_factory=dict)
+    calls: CallRules = CallRules()
     connections: tuple[Connection, ...] = ()
 
     def connection(self, name: str) -> Connection | None:

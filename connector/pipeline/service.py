@@ -14,21 +14,26 @@ from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
+from connector.exotel.api import Exotel
 from connector.options import Options
 from connector.pipeline import replay as replaying
 from connector.pipeline.accept import Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
+from connector.pipeline.dialling import Wish
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.gate import Gate
+from connector.pipeline.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.plan import Target
 from connector.pipeline.replay import Replayed
 from connector.pipeline.runner import Result, Runner
+from connector.pipeline.unsure import Unsure
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import Work
+from connector.store.queries.placements import Placement, give_up_placing
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory
+from connector.tenants import Connection, Directory, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class Pipeline:
         directories: Directories,
         *,
         home_url: Callable[[], str],
+        public_url: str | None = None,
         clock: Clock = SYSTEM,
         slots: int = SLOTS,
         cap: int = CAP,
@@ -56,11 +62,13 @@ class Pipeline:
         self._box = box
         self._directories = directories
         self._home_url = home_url
+        self._public_url = public_url
         self._clock = clock
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
         self._dispatcher: Dispatcher | None = None
+        self._placing: Placing | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -72,6 +80,7 @@ class Pipeline:
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
+            await self._db.write(give_up_placing, (self._clock.now() + FIRST_LOOK_S,))
         async with crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client:
             self._accounts = Accounts(
                 self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
@@ -82,8 +91,11 @@ class Pipeline:
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
+            self._placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
+            unsure = Unsure(self._db, self._placing, self._client, lambda: self._directories.current, self._clock)
             self._directories.on_change.append(self._changed)
             probes = asyncio.create_task(self._probe_loop(), name="probes")
+            looks = asyncio.create_task(unsure.run(), name="unsure calls")
             try:
                 if deliver:
                     async with self._dispatcher.running():
@@ -92,9 +104,10 @@ class Pipeline:
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
-                for task in (probes, *self._side_tasks):
+                await self._placing.stop()
+                for task in (probes, looks, *self._side_tasks):
                     task.cancel()
-                await asyncio.gather(probes, *self._side_tasks, return_exceptions=True)
+                await asyncio.gather(probes, looks, *self._side_tasks, return_exceptions=True)
 
     def _counted(self, runner: Runner) -> Callable[[Work], Any]:
         async def run(work: Work) -> Result | None:
@@ -116,6 +129,20 @@ class Pipeline:
 
     async def accept(self, received: Received) -> None:
         """Returns once the event is durable. Raises `StoreBusy`: it is not, and nothing of it was kept."""
+        if received.kind == "status":
+            await self._recognise(received)
+        await self._accept(received)
+
+    async def _recognise(self, received: Received) -> None:
+        """Where it is the callback of a call that we placed, says so first: the fold then knows the user's own words."""
+        assert self._placing is not None, "the pipeline does not run"
+        try:
+            await self._placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
+        except StoreBusy as error:
+            # Exotel may not tell it again: what matters is that the callback is kept. The call is found by its numbers.
+            log.warning("a placed call was not recognised", extra={"error": str(error)})
+
+    async def _accept(self, received: Received) -> None:
         directory = self._directories.current
         tenant = directory.tenants_by_id[received.tenant_id]
         event = event_of(received, tenant, self.accounts.paused())
@@ -174,6 +201,11 @@ class Pipeline:
         """Lets a paused account's work through again."""
         await self.accounts.resume(account, self._wake_connection)
 
+    async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
+        """Places a call; see `pipeline.placing`. Raises `CallRefused`, `StoreBusy`."""
+        assert self._placing is not None, "the pipeline does not run"
+        return await self._placing.place(tenant, wish, who)
+
     async def replay(
         self,
         tenant_id: int,
@@ -195,6 +227,9 @@ class Pipeline:
         return queued
 
     # --- inside ---
+
+    def _client(self, tenant: Tenant) -> Exotel:
+        return self.exotel.client(tenant, "caller")
 
     def _current(self, connection: Connection) -> Connection:
         return self._directories.current.connections.get(connection.id, connection)

@@ -55,7 +55,7 @@ tenant = Table(
     metadata,
     _id(),
     Column("sid", String(128), nullable=False, unique=True),
-    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones
+    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones, calls
     Column("settings", Text, nullable=False),
     #: Sealed JSON: api_key, api_token, hook_token
     Column("secrets", LargeBinary, nullable=False),
@@ -182,9 +182,8 @@ placement = Table(
     Column("call_sid", String(128)),
     #: JSON {"code", "message", "field"}: why it was refused.
     Column("refusal", Text),
-    #: When it is looked for at Exotel next, how often it was, and until when somebody does.
+    #: When it is looked for at Exotel next, and until when somebody does.
     Column("look_at", Double),
-    Column("looks", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Double),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),

@@ -2,13 +2,15 @@
 
 import json
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
-from connector.errors import IngressError, StoreBusy
+from connector.errors import CallRefused, IngressError, StoreBusy
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,14 @@ _STATUS: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "agent_not_allowed": 403,
+    "outside_hours": 409,
+    "no_public_url": 409,
+    "refused": 422,
+    "exotel_credentials": 422,
+    "idempotency_key_reused": 422,
+    "rate_limited": 429,
+    "exotel_unavailable": 503,
     "too_large": 413,
     "too_many_failures": 429,
 }
@@ -47,6 +57,14 @@ class Refused(IngressError):
 def refusal(error: IngressError) -> web.Response:
     """The answer to a request that is not served; its status follows from the code, 400 where nothing else fits."""
     headers = error.headers if isinstance(error, Refused) else None
+    return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
+
+
+def not_placed(error: CallRefused) -> web.Response:
+    """The answer to a call that is not placed; where time alone mends it, with when to ask again."""
+    headers = None
+    if error.retry_at is not None:
+        headers = {"Retry-After": str(max(1, math.ceil(error.retry_at - time.time())))}
     return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
 
 

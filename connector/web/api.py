@@ -18,14 +18,16 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from connector import metrics
-from connector.errors import ConfigError, IngressError, StoreBusy
+from connector.errors import CallRefused, ConfigError, IngressError, StoreBusy
+from connector.exotel.token import is_token
 from connector.phone import parse_number
+from connector.pipeline.dialling import Wish
 from connector.store import trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
 from connector.tenants import Tenant
 from connector.web import shown
-from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
+from connector.web.answers import API_HEADERS, Handler, Refused, busy, not_placed, problem, refusal
 from connector.web.auth import Scope, authenticate
 from connector.web.body import read_body
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
@@ -35,8 +37,10 @@ from connector.web.schemas import (
     CallDetails,
     Calls,
     CallsAsked,
+    CallWished,
     Deliveries,
     DeliveriesAsked,
+    Placed,
     Replay,
     ReplayAsked,
 )
@@ -44,6 +48,8 @@ from connector.web.schemas import (
 log = logging.getLogger(__name__)
 
 _READY_TIMEOUT_S: Final = 2.0
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_LONGEST_KEY: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +78,31 @@ async def list_calls(request: web.Request, token: TokenRow, asked: CallsAsked) -
 
 
 async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> CallDetails:
-    """One call: its events, deliveries and records."""
-    tenant = await _tenant(request, token, asked.tenant)
-    view = await request.app[DATABASE].read(views.call, tenant.id, request.match_info["call_sid"])
+    """One call, by its CallSid or by the id that placing it gave: its events, deliveries and records."""
+    db, named = request.app[DATABASE], request.match_info["call_sid"]
+    if is_token(named):
+        tenant_id = await _tenant_id(request, token, asked.tenant)
+        found = await db.read(views.placed, tenant_id, named)
+        if found is None:
+            raise _not_found("call", "call_sid")
+        row, sid = found
+        if row.call_sid is None:
+            return shown.asked_for(row, sid)
+        tenant, named = await _tenant(request, token, sid), row.call_sid
+    else:
+        tenant = await _tenant(request, token, asked.tenant)
+    view = await db.read(views.call, tenant.id, named)
     if view is None:
         raise _not_found("call", "call_sid")
     # Reading numbers takes a while, and hooks are answered meanwhile.
     return await asyncio.to_thread(shown.details, view, tenant.country)
+
+
+async def place_call(request: web.Request, token: TokenRow, asked: CallWished) -> Placed:
+    """Rings an agent and then the number; a wish that is repeated with its `Idempotency-Key` rings nobody again."""
+    tenant = await _tenant(request, token, asked.tenant)
+    wish = Wish(asked.connection, asked.agent, asked.number, asked.custom_field, _idempotency_key(request))
+    return shown.placed(await request.app[PIPELINE].place(tenant, wish, f"api:{token.id}"))
 
 
 async def list_deliveries(request: web.Request, token: TokenRow, asked: DeliveriesAsked) -> Deliveries:
@@ -121,6 +145,24 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
 
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/calls", list_calls, CallsAsked, Calls, "read", list_calls),
+    Operation(
+        "POST",
+        "/api/v1/calls",
+        place_call,
+        CallWished,
+        Placed,
+        "call",
+        place_call,
+        status=202,
+        headers={IDEMPOTENCY_KEY: "1 to 255 characters of your own for this one wish."},
+        refusals={
+            "403": "The token's scopes do not include this, or the agent may not place calls.",
+            "409": "Not at this time (`Retry-After` says when), or CONNECTOR_PUBLIC_URL is not set.",
+            "422": "Exotel refused, in its words; or the key was used for another wish.",
+            "429": "Exotel takes no more requests of the account for now; ask again after `Retry-After` seconds.",
+            "503": "The store is busy, or Exotel cannot be reached; nobody was rung, try again after `Retry-After`.",
+        },
+    ),
     Operation("GET", "/api/v1/calls/{call_sid}", get_call, CallAsked, CallDetails, "read", get_call),
     Operation("GET", "/api/v1/deliveries", list_deliveries, DeliveriesAsked, Deliveries, "read", list_deliveries),
     Operation("POST", "/api/v1/replay", replay, ReplayAsked, Replay, "replay", replay),
@@ -174,7 +216,12 @@ def _serving(operation: Operation) -> Handler:
         token = await authenticate(request, request.app[DATABASE], operation.scope)
         asked = await _read(request, operation.asks)
         answer = await operation.run(request, token, asked)
-        return web.Response(text=answer.model_dump_json(), content_type="application/json", headers=API_HEADERS)
+        return web.Response(
+            status=operation.status,
+            text=answer.model_dump_json(),
+            content_type="application/json",
+            headers=API_HEADERS,
+        )
 
     return serve
 
@@ -185,6 +232,8 @@ def _guarded(handler: Handler) -> Handler:
             return await handler(request)
         except IngressError as error:
             return refusal(error)
+        except CallRefused as error:
+            return not_placed(error)
         except ConfigError as error:
             return problem(400, "invalid", error.message, error.field)
         except StoreBusy as error:
@@ -225,6 +274,13 @@ async def _tenant(request: web.Request, token: TokenRow, sid: str | None) -> Ten
     if tenant is None or token.tenant_id not in (None, tenant.id):
         raise _not_found("tenant", "tenant")
     return tenant
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise Refused("invalid", f"A key has 1 to {_LONGEST_KEY} plain characters.", IDEMPOTENCY_KEY)
+    return key
 
 
 def _not_found(what: str, field: str) -> Refused:

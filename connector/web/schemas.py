@@ -57,7 +57,19 @@ class DeliveriesAsked(Page):
 class CallAsked(Asked):
     """Whose call."""
 
-    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    tenant: Sid | None = Field(default=None, description="Account SID; an operator's token needs it with a CallSid.")
+
+
+class CallWished(Asked):
+    """A call to be placed: the agent's phone is rung first, then the number."""
+
+    tenant: Sid
+    connection: str = Field(min_length=1, max_length=128, description="Name of the connection whose agent it is.")
+    agent: str = Field(min_length=1, max_length=255, description="The agent's CRM id, e-mail or number.")
+    number: str = Field(min_length=1, max_length=64, description="Whom to call, in any spelling; need be no contact.")
+    custom_field: str | None = Field(
+        default=None, max_length=1000, description="Text of your own, shown with the call and in its records."
+    )
 
 
 class ReplayAsked(Asked):
@@ -159,9 +171,24 @@ class Calls(BaseModel):
     next_cursor: str | None
 
 
-class CallDetails(BaseModel):
-    """A call with all that hangs on it."""
+class Placed(BaseModel):
+    """A call that was asked for.
 
+    `unknown`: Exotel did not say; it is found out, and never placed again. `not_placed`: no trace of it in four hours.
+    """
+
+    id: str
+    call_sid: str | None
+    state: Literal["placing", "placed", "unknown", "refused", "not_placed"]
+
+
+class CallDetails(BaseModel):
+    """A call with all that hangs on it. `id` and `state` are those of a call that was placed here, else null."""
+
+    id: str | None = None
+    call_sid: str | None
+    state: str | None = None
+    reason: str | None = Field(default=None, description="Why it was refused or never placed.")
     call: CallOut
     events: list[EventOut]
     deliveries: list[DeliveryOut]

@@ -3,14 +3,16 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from connector.errors import IngressError
 from connector.exotel import parse_request
 from connector.exotel.wire import merge
+from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
 from connector.redact import redact, redact_all
+from connector.store.queries.placements import Placement
 from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, RecordRow
 from connector.web.schemas import (
     CallDetails,
@@ -19,9 +21,12 @@ from connector.web.schemas import (
     DeliveryOut,
     EventOut,
     ListedDelivery,
+    Placed,
     RecordOut,
     ReplayedCall,
 )
+
+_NOT_PLACED: Final = "Exotel has no trace of this call, although its longest call would be over: nobody was rung."
 
 
 def call(row: CallRow) -> CallOut:
@@ -33,19 +38,59 @@ def call(row: CallRow) -> CallOut:
 
 def details(view: CallView, country: str) -> CallDetails:
     """A call with its events read anew; `country` is the tenant's."""
+    placement = view.placement
     return CallDetails(
-        call=call(view.call),
+        id=placement.token if placement is not None else None,
+        call_sid=view.call.call_sid,
+        state=placement.state if placement is not None else None,
+        call=call(view.call) if view.call.summary or placement is None else _wished(placement, view.call.tenant),
         events=[event(row, country) for row in view.events],
         deliveries=[delivery(row) for row in view.deliveries],
         records=[record(row) for row in view.records],
     )
 
 
+def asked_for(row: Placement, sid: str) -> CallDetails:
+    """A call that was asked for and has no CallSid (yet)."""
+    refused = refusal_of(row)
+    reason = refused.message if refused is not None else _NOT_PLACED if row.state == "not_placed" else None
+    return CallDetails(
+        id=row.token,
+        call_sid=None,
+        state=row.state,
+        reason=_text(reason),
+        call=_wished(row, sid),
+        events=[],
+        deliveries=[],
+        records=[],
+    )
+
+
+def _wished(row: Placement, sid: str) -> CallOut:
+    """What is known of a call before anything came of it."""
+    return CallOut(
+        tenant=sid,
+        call_sid=row.call_sid,
+        created_at=_time(row.created_at),
+        direction="outbound",
+        customer_number=row.customer,
+        exophone=row.caller_id,
+        agent_number=row.agent_number,
+        custom_field=row.custom_field,
+    )
+
+
+def placed(row: Placement) -> Placed:
+    """What became of a wish so far. What another request is placing at this moment is nobody's knowledge yet."""
+    state = "unknown" if row.state == "placing" else row.state
+    return Placed.model_validate({"id": row.token, "call_sid": row.call_sid, "state": state})
+
+
 def event(row: EventRow, country: str) -> EventOut:
-    """An event, and what the parser makes of it today. Only Exotel's own requests have facts."""
+    """An event, and what the parser makes of it today; what an agent did has no facts."""
     query = parse_qsl(row.query, keep_blank_values=True)
     kind, facts = row.kind, None
-    if row.source == "exotel":
+    if row.source in ("exotel", "connect"):
         try:
             read = parse_request(
                 event=row.kind,

@@ -14,7 +14,7 @@ from connector.store import trail
 
 _COLUMNS: Final = (
     "id, tenant_id, token, connection_id, agent, agent_number, customer, caller_id, custom_field, idempotency_key,"
-    " asked, state, call_sid, refusal, look_at, looks, created_at"
+    " asked, state, call_sid, refusal, look_at, created_at"
 )
 
 
@@ -56,7 +56,6 @@ class Placement:
     call_sid: str | None
     refusal: str | None
     look_at: float | None
-    looks: int
     created_at: float
 
 
@@ -119,14 +118,14 @@ _UNBIND = text(
 )
 _BIND = text(
     "update placement set call_sid = :call_sid, state = 'placed', look_at = null, lease_until = null, updated_at = :at"
-    " where id = :id and state <> 'refused' and (call_sid is null or :by_token)"
+    " where id = :id and (:by_token or (call_sid is null and state <> 'refused'))"
     " and not exists (select 1 from placement taken where taken.tenant_id = :tenant_id"
     "  and taken.call_sid = :call_sid and taken.id <> :id)"
 )
 # The condition stands in the outer statement too: PostgreSQL asks it again of a row that another replica just took.
 _DUE: Final = "look_at <= :now and (lease_until is null or lease_until <= :now)"
 _CLAIM = text(
-    "update placement set lease_until = :lease_until, looks = looks + 1, state = 'unknown'"  # noqa: S608
+    "update placement set lease_until = :lease_until, state = 'unknown'"  # noqa: S608
     f" where id in (select id from placement where {_DUE} order by look_at limit :most) and {_DUE}"
     f" returning {_COLUMNS}"
 )

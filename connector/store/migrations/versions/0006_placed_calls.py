@@ -30,16 +30,13 @@ def upgrade() -> None:
         sa.Column("call_sid", sa.String(length=128), nullable=True),
         sa.Column("refusal", sa.Text(), nullable=True),
         sa.Column("look_at", sa.Double(), nullable=True),
-        sa.Column("looks", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("lease_until", sa.Double(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["connection.id"], name=op.f("fk_placement_connection_id"), ondelete="SET NULL"
         ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenant.id"], name=op.f("fk_placement_tenant_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_placement_tenant_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_placement")),
         sa.UniqueConstraint("tenant_id", "call_sid", name=op.f("uq_placement_tenant_id_call_sid")),
         sa.UniqueConstraint("tenant_id", "idempotency_key", name=op.f("uq_placement_tenant_id_idempotency_key")),
