@@ -47,8 +47,8 @@ class IngressError(ConnectorError):
         self.field = field
 
 
-class CallRefused(ConnectorError):
-    """A call is not placed: what was asked for is wrong, not allowed, or refused by Exotel. Nobody was rung.
+class Declined(ConnectorError):
+    """What somebody asked of Exotel is not done: it is wrong, not allowed, or refused by Exotel. Nothing happened.
 
     `code` and `field` are those of the API's error body; `retry_at` (Unix seconds) is when it may be asked again, where
     time alone mends it.

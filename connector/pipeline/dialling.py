@@ -1,6 +1,6 @@
 """What a call that we are asked to place comes to: who is rung, from which number, and whether it may be now.
 
-No I/O. Everything that is wrong with a wish is a `CallRefused` that names the field, before anybody is rung.
+No I/O. Everything that is wrong with a wish is a `Declined` that names the field, before anybody is rung.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from connector.adapter import Agent
-from connector.errors import CallRefused
+from connector.errors import Declined
 from connector.phone import display, is_number, parse_number
 from connector.tenants import Connection, Tenant
 
@@ -38,36 +38,36 @@ class Dial:
 
 
 def dial_of(tenant: Tenant, wish: Wish, now: float) -> Dial:
-    """The call that the wish comes to at `now` (Unix seconds). Raises `CallRefused`."""
+    """The call that the wish comes to at `now` (Unix seconds). Raises `Declined`."""
     connection = get_connection(tenant, wish.connection)
     agent = get_agent(connection, wish.agent, tenant.country)
     if not agent.outbound:
-        raise CallRefused("agent_not_allowed", f"{_name(agent)} may not place calls: set outbound: true.", "agent")
+        raise Declined("agent_not_allowed", f"{_name(agent)} may not place calls: set outbound: true.", "agent")
     if agent.phone is None:
-        raise CallRefused("no_agent_number", f"No number is known of {_name(agent)}: set phone.", "agent")
+        raise Declined("no_agent_number", f"No number is known of {_name(agent)}: set phone.", "agent")
     customer = parse_number(wish.number, tenant.country)
     if not is_number(customer) or customer is None:
-        raise CallRefused("invalid_number", "This is no phone number that can be called.", "number")
+        raise Declined("invalid_number", "This is no phone number that can be called.", "number")
     if customer == agent.phone:
-        raise CallRefused("invalid_number", "This is the agent's own number.", "number")
+        raise Declined("invalid_number", "This is the agent's own number.", "number")
     dial = Dial(connection, agent, agent.phone, customer, _caller_id(tenant, agent))
     _now_is_allowed(tenant, now)
     return dial
 
 
 def get_connection(tenant: Tenant, name: str) -> Connection:
-    """The tenant's enabled connection of this name. Raises `CallRefused`."""
+    """The tenant's enabled connection of this name. Raises `Declined`."""
     connection = tenant.connection(name)
     if connection is None or not connection.enabled:
         known = ", ".join(one.name for one in tenant.connections if one.enabled) or "none"
-        raise CallRefused(
+        raise Declined(
             "unknown_connection", f"The account has no enabled connection of this name; known: {known}.", "connection"
         )
     return connection
 
 
 def get_agent(connection: Connection, text: str, country: str) -> Agent:
-    """The agent of the map with this CRM id, e-mail or number. Raises `CallRefused`: none, or several."""
+    """The agent of the map with this CRM id, e-mail or number. Raises `Declined`: none, or several."""
     named = text.strip()
     for found in (
         [agent for agent in connection.agents if agent.id == named],
@@ -76,7 +76,7 @@ def get_agent(connection: Connection, text: str, country: str) -> Agent:
     ):
         if found:
             return _only(found)
-    raise CallRefused(
+    raise Declined(
         "unknown_agent",
         f"No agent of {connection.name} has this CRM id, e-mail or number; `connector agents` lists them.",
         "agent",
@@ -86,7 +86,7 @@ def get_agent(connection: Connection, text: str, country: str) -> Agent:
 def _only(found: Sequence[Agent]) -> Agent:
     if len(found) > 1:
         ids = ", ".join(agent.id for agent in found)
-        raise CallRefused("ambiguous_agent", f"Several agents are named so; say which by CRM id: {ids}.", "agent")
+        raise Declined("ambiguous_agent", f"Several agents are named so; say which by CRM id: {ids}.", "agent")
     return found[0]
 
 
@@ -96,7 +96,7 @@ def _caller_id(tenant: Tenant, agent: Agent) -> str:
     if len(tenant.exophones) == 1:
         return next(iter(tenant.exophones))
     known = ", ".join(display(number, tenant.country) for number in tenant.exophones) or "none"
-    raise CallRefused(
+    raise Declined(
         "no_caller_id",
         f"Which ExoPhone shall the customer see? Set caller_id of {_name(agent)} (ExoPhones of the account: {known}).",
         "caller_id",
@@ -110,7 +110,7 @@ def _now_is_allowed(tenant: Tenant, now: float) -> None:
     at = datetime.fromtimestamp(now, UTC)
     allowed = hours.next_after(at, ZoneInfo(tenant.time_zone))
     if allowed > at:
-        raise CallRefused(
+        raise Declined(
             "outside_hours",
             f"Calls are not placed at this time; the next allowed time is {allowed.isoformat()}.",
             retry_at=allowed.timestamp(),

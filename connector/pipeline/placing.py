@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from connector.clock import Clock
 from connector.errors import (
     AuthFailed,
-    CallRefused,
+    Declined,
     ConfigError,
     CrmError,
     CrmUnavailable,
@@ -69,7 +69,7 @@ class Placing:
     async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
         """Places a call, or gives the one that was placed under the same idempotency key.
 
-        Its state is `placed`, or `unknown` where nobody can tell yet. Raises `CallRefused`, and `StoreBusy` before
+        Its state is `placed`, or `unknown` where nobody can tell yet. Raises `Declined`, and `StoreBusy` before
         anybody was rung. A caller that is cancelled does not stop what it began.
         """
         asked = _digest(wish)
@@ -131,7 +131,7 @@ class Placing:
 
     def _callback(self, tenant: Tenant) -> str:
         if self._public_url is None:
-            raise CallRefused(
+            raise Declined(
                 "no_public_url",
                 "Exotel must be able to tell how the call went: set CONNECTOR_PUBLIC_URL to this service's address.",
             )
@@ -158,13 +158,13 @@ class Placing:
         except CrmUnavailable as error:  # and RateLimited: nobody was rung, and it may be asked again
             wait_s = error.retry_after_s or _RETRY_S
             code = "rate_limited" if isinstance(error, RateLimited) else "exotel_unavailable"
-            refused = CallRefused(code, error.message, retry_at=self._clock.now() + wait_s)
+            refused = Declined(code, error.message, retry_at=self._clock.now() + wait_s)
             return await self._refused(row, refused, frees_key=True)
         except AuthFailed as error:
-            return await self._refused(row, CallRefused("exotel_credentials", error.message))
+            return await self._refused(row, Declined("exotel_credentials", error.message))
         except (CrmError, ConfigError, ValueError) as error:
             words = str(error) if isinstance(error, ValueError) else error.message
-            return await self._refused(row, CallRefused("refused", words))
+            return await self._refused(row, Declined("refused", words))
         except Exception:
             await self._unsure(row)
             raise
@@ -179,7 +179,7 @@ class Placing:
         now = self._clock.now()
         return await self._settle(row, Verdict(row.id, "unknown", now, look_at=row.created_at + FIRST_LOOK_S))
 
-    async def _refused(self, row: Placement, refused: CallRefused, *, frees_key: bool = False) -> Placement:
+    async def _refused(self, row: Placement, refused: Declined, *, frees_key: bool = False) -> Placement:
         words = json.dumps({"code": refused.code, "message": refused.message, "field": refused.field})
         verdict = Verdict(row.id, "refused", self._clock.now(), refusal=words, frees_key=frees_key)
         row = await self._settle(row, verdict)
@@ -198,7 +198,7 @@ class Placing:
         self._under_way.discard(task)
         if not task.cancelled() and isinstance(task.exception(), Exception):
             # Whoever asked may be gone; a refusal is an answer and no fault.
-            level = logging.DEBUG if isinstance(task.exception(), CallRefused) else logging.ERROR
+            level = logging.DEBUG if isinstance(task.exception(), Declined) else logging.ERROR
             log.log(level, "a call was not placed", extra={"error": str(task.exception())})
 
 
@@ -231,17 +231,17 @@ def connect_event(row: Placement, call_sid: str, now: float) -> Received:
     )
 
 
-def refusal_of(row: Placement) -> CallRefused | None:
+def refusal_of(row: Placement) -> Declined | None:
     """Why a placement was refused, as it was told; None where it was not."""
     if row.refusal is None:
         return None
-    return CallRefused(**json.loads(row.refusal))
+    return Declined(**json.loads(row.refusal))
 
 
 def _again(earlier: Placement, asked: str) -> Placement:
     """The answer to a wish whose idempotency key was used before."""
     if earlier.asked != asked:
-        raise CallRefused(
+        raise Declined(
             "idempotency_key_reused", "This key was used for another call: take a new one.", "Idempotency-Key"
         )
     refused = refusal_of(earlier)

@@ -134,7 +134,7 @@ class Pipeline:
         await self._accept(received)
 
     async def _recognise(self, received: Received) -> None:
-        """Where it is the callback of a call that we placed, says so first: the fold then knows the user's own words."""
+        """Where it is the callback of a call that we placed, says so first: then the fold knows the user's own words."""
         assert self._placing is not None, "the pipeline does not run"
         try:
             await self._placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
@@ -202,7 +202,7 @@ class Pipeline:
         await self.accounts.resume(account, self._wake_connection)
 
     async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
-        """Places a call; see `pipeline.placing`. Raises `CallRefused`, `StoreBusy`."""
+        """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
         assert self._placing is not None, "the pipeline does not run"
         return await self._placing.place(tenant, wish, who)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from connector.errors import CallRefused, IngressError, StoreBusy
+from connector.errors import Declined, IngressError, StoreBusy
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "agent_not_allowed": 403,
+    "unknown_device": 404,
     "outside_hours": 409,
     "no_public_url": 409,
     "refused": 422,
@@ -60,8 +61,8 @@ def refusal(error: IngressError) -> web.Response:
     return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
 
 
-def not_placed(error: CallRefused) -> web.Response:
-    """The answer to a call that is not placed; where time alone mends it, with when to ask again."""
+def declined(error: Declined) -> web.Response:
+    """The answer to what is not done; where time alone mends it, with when to ask again."""
     headers = None
     if error.retry_at is not None:
         headers = {"Retry-After": str(max(1, math.ceil(error.retry_at - time.time())))}

@@ -18,21 +18,24 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from connector import metrics
-from connector.errors import CallRefused, ConfigError, IngressError, StoreBusy
+from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
 from connector.phone import parse_number
 from connector.pipeline.dialling import Wish
 from connector.store import trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
-from connector.tenants import Tenant
-from connector.web import shown
-from connector.web.answers import API_HEADERS, Handler, Refused, busy, not_placed, problem, refusal
+from connector.web import agents_api, shown
+from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
 from connector.web.auth import Scope, authenticate
 from connector.web.body import read_body
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from connector.web.openapi import Described, document
 from connector.web.schemas import (
+    AgentLines,
+    Agents,
+    AgentsAsked,
+    AgentsPut,
     CallAsked,
     CallDetails,
     Calls,
@@ -40,10 +43,14 @@ from connector.web.schemas import (
     CallWished,
     Deliveries,
     DeliveriesAsked,
+    Devices,
+    DevicesAsked,
+    DeviceSet,
     Placed,
     Replay,
     ReplayAsked,
 )
+from connector.web.tenancy import not_found, the_tenant
 
 log = logging.getLogger(__name__)
 
@@ -84,23 +91,23 @@ async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> C
         tenant_id = await _tenant_id(request, token, asked.tenant)
         found = await db.read(views.placed, tenant_id, named)
         if found is None:
-            raise _not_found("call", "call_sid")
+            raise not_found("call", "call_sid")
         row, sid = found
         if row.call_sid is None:
             return shown.asked_for(row, sid)
-        tenant, named = await _tenant(request, token, sid), row.call_sid
+        tenant, named = await the_tenant(request, token, sid), row.call_sid
     else:
-        tenant = await _tenant(request, token, asked.tenant)
+        tenant = await the_tenant(request, token, asked.tenant)
     view = await db.read(views.call, tenant.id, named)
     if view is None:
-        raise _not_found("call", "call_sid")
+        raise not_found("call", "call_sid")
     # Reading numbers takes a while, and hooks are answered meanwhile.
     return await asyncio.to_thread(shown.details, view, tenant.country)
 
 
 async def place_call(request: web.Request, token: TokenRow, asked: CallWished) -> Placed:
     """Rings an agent and then the number; a wish that is repeated with its `Idempotency-Key` rings nobody again."""
-    tenant = await _tenant(request, token, asked.tenant)
+    tenant = await the_tenant(request, token, asked.tenant)
     wish = Wish(asked.connection, asked.agent, asked.number, asked.custom_field, _idempotency_key(request))
     return shown.placed(await request.app[PIPELINE].place(tenant, wish, f"api:{token.id}"))
 
@@ -121,13 +128,13 @@ async def list_deliveries(request: web.Request, token: TokenRow, asked: Deliveri
 
 async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> Replay:
     """Plans calls anew under the newest options and writes what differs, or with `dry_run` only tells."""
-    tenant = await _tenant(request, token, asked.tenant)
+    tenant = await the_tenant(request, token, asked.tenant)
     db = request.app[DATABASE]
     connection = tenant.connection(asked.connection) if asked.connection is not None else None
     if asked.connection is not None and (connection is None or not connection.enabled):
         raise Refused("unknown_connection", "The account has no enabled connection of this name.", "connection")
     if asked.call_sid is not None and not await db.read(views.has_call, tenant.id, asked.call_sid):
-        raise _not_found("call", "call_sid")
+        raise not_found("call", "call_sid")
     replayed = await request.app[PIPELINE].replay(
         tenant.id,
         call_sid=asked.call_sid,
@@ -165,6 +172,21 @@ OPERATIONS: Final = (
     ),
     Operation("GET", "/api/v1/calls/{call_sid}", get_call, CallAsked, CallDetails, "read", get_call),
     Operation("GET", "/api/v1/deliveries", list_deliveries, DeliveriesAsked, Deliveries, "read", list_deliveries),
+    Operation("GET", "/api/v1/agents", agents_api.list_agents, AgentsAsked, Agents, "read", agents_api.list_agents),
+    Operation(
+        "PUT",
+        "/api/v1/agents",
+        agents_api.put_agents,
+        AgentsPut,
+        AgentLines,
+        "call",
+        agents_api.put_agents,
+        query=AgentsAsked,
+    ),
+    Operation(
+        "GET", "/api/v1/devices", agents_api.list_devices, DevicesAsked, Devices, "read", agents_api.list_devices
+    ),
+    Operation("PUT", "/api/v1/devices", agents_api.set_device, DeviceSet, Devices, "call", agents_api.set_device),
     Operation("POST", "/api/v1/replay", replay, ReplayAsked, Replay, "replay", replay),
 )
 
@@ -232,8 +254,8 @@ def _guarded(handler: Handler) -> Handler:
             return await handler(request)
         except IngressError as error:
             return refusal(error)
-        except CallRefused as error:
-            return not_placed(error)
+        except Declined as error:
+            return declined(error)
         except ConfigError as error:
             return problem(400, "invalid", error.message, error.field)
         except StoreBusy as error:
@@ -259,21 +281,7 @@ async def _tenant_id(request: web.Request, token: TokenRow, sid: str | None) -> 
     """The tenant to ask for; None, all of them, is an operator's alone."""
     if sid is None:
         return token.tenant_id
-    return (await _tenant(request, token, sid)).id
-
-
-async def _tenant(request: web.Request, token: TokenRow, sid: str | None) -> Tenant:
-    """The tenant that is asked for, which for a tenant's token can only be its own. Raises `Refused` (404)."""
-    directories = request.app[DIRECTORIES]
-    directory = directories.current
-    if sid is None and token.tenant_id is None:
-        raise Refused("invalid", "Say whose: the account's SID.", "tenant")
-    if sid is not None and sid not in directory.tenants:
-        directory = await directories.refresh()
-    tenant = directory.tenants.get(sid) if sid is not None else directory.tenants_by_id.get(token.tenant_id or 0)
-    if tenant is None or token.tenant_id not in (None, tenant.id):
-        raise _not_found("tenant", "tenant")
-    return tenant
+    return (await the_tenant(request, token, sid)).id
 
 
 def _idempotency_key(request: web.Request) -> str | None:
@@ -281,10 +289,6 @@ def _idempotency_key(request: web.Request) -> str | None:
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
         raise Refused("invalid", f"A key has 1 to {_LONGEST_KEY} plain characters.", IDEMPOTENCY_KEY)
     return key
-
-
-def _not_found(what: str, field: str) -> Refused:
-    return Refused("not_found", f"There is no such {what}.", field)
 
 
 def _spellings(request: web.Request, tenant_id: int | None, number: str | None) -> tuple[str, ...]:

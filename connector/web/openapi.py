@@ -37,6 +37,8 @@ class Described:
     status: int = 200
     #: Headers that a request may have, and what they say.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: What stands in the query of an operation that has a body.
+    query: type[BaseModel] | None = None
     #: Refusals of its own: status -> words.
     refusals: Mapping[str, str] = field(default_factory=dict)
 
@@ -89,6 +91,7 @@ def _operation(one: Described) -> dict[str, Any]:
     if one.method == "GET":
         operation["parameters"] += _query(one.asks)
     else:
+        operation["parameters"] += _query(one.query) if one.query is not None else []
         operation["requestBody"] = {"required": True, "content": _json(one.asks)}
     return operation
 

@@ -92,6 +92,46 @@ class ReplayAsked(Asked):
         return self
 
 
+class AgentsAsked(Asked):
+    """Whose agents."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    connection: str | None = Field(default=None, description="Name of the connection; all of them without it.")
+
+
+class AgentIn(Asked):
+    """An agent. What is left out stays as it is, null clears it."""
+
+    crm_id: str = Field(max_length=128)
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = Field(default=None, description="A number in any spelling, or `sip:…`.")
+    caller_id: str | None = Field(default=None, description="The ExoPhone that customers see.")
+    outbound: bool = Field(default=False, description="May place calls.")
+    ids: dict[str, str] | None = None
+    remove: bool = False
+
+
+class AgentsPut(Asked):
+    """Agents to be added, changed or removed; others are left alone."""
+
+    agents: list[AgentIn] = Field(max_length=5000)
+
+
+class DevicesAsked(Asked):
+    """Whose phones."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    agent: str = Field(min_length=1, max_length=255, description="E-mail, number or CRM id.")
+
+
+class DeviceSet(DevicesAsked):
+    """A phone to be switched on (others go off) or off."""
+
+    on: bool
+    device: Literal["tel", "sip"] | None = Field(default=None, description="Which, where there are several.")
+
+
 class CallOut(BaseModel):
     """A call as it is known now; only the first three are there before it was folded for the first time."""
 
@@ -193,6 +233,60 @@ class CallDetails(BaseModel):
     events: list[EventOut]
     deliveries: list[DeliveryOut]
     records: list[RecordOut]
+
+
+class AgentOut(BaseModel):
+    """An agent. `origin`: who owns the row, the tenant file, an upload (`import`) or a sync."""
+
+    connection: str
+    crm_id: str
+    name: str
+    email: str | None
+    phone: str | None
+    caller_id: str | None
+    outbound: bool
+    ids: dict[str, str]
+    origin: str
+
+
+class Agents(BaseModel):
+    """Agents, by connection."""
+
+    agents: list[AgentOut]
+
+
+class LineOut(BaseModel):
+    """What became of one line of an upload."""
+
+    crm_id: str
+    result: Literal["added", "changed", "unchanged", "removed", "kept", "refused"]
+    reason: str | None
+
+
+class AgentLines(BaseModel):
+    """What became of an upload, line by line; nothing of a refused line was written."""
+
+    refused: int
+    lines: list[LineOut]
+
+
+class DeviceOut(BaseModel):
+    """A phone on which Exotel rings a user."""
+
+    id: str
+    name: str | None
+    type: str | None
+    number: str | None
+    on: bool | None
+    verified: bool | None
+    status: str | None
+
+
+class Devices(BaseModel):
+    """A user of the account at Exotel, with all phones."""
+
+    email: str | None
+    devices: list[DeviceOut]
 
 
 class Deliveries(BaseModel):
