@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 from connector.clock import Clock
 from connector.errors import (
     AuthFailed,
-    Declined,
     ConfigError,
     CrmError,
     CrmUnavailable,
+    Declined,
     OutcomeUnknown,
     RateLimited,
     StoreBusy,
