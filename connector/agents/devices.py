@@ -1,4 +1,4 @@
-"""The phones on which Exotel rings a user, switched on and off; one of them is on at a time (reference exotel.md §7)."""
+"""The phones on which Exotel rings a user, on and off; one of them is on at a time (reference exotel.md §7)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,11 +20,10 @@ async def get_user(people: People, tenant: Tenant, named: str) -> User:
     """
     text = named.strip()
     agents = [agent for connection in tenant.connections for agent in connection.agents if agent.id == text]
-    emails = dict.fromkeys(
-        filter(None, [text if "@" in text and not is_sip(text) else None, *(a.email for a in agents)])
-    )
+    email = text if "@" in text and not is_sip(text) else None
+    emails = dict.fromkeys(filter(None, [email, *(agent.email for agent in agents)]))
     number = text if is_sip(text) else parse_number(text, tenant.country)
-    uris = dict.fromkeys(filter(None, [number if _rings(number) else None, *(a.phone for a in agents)]))
+    uris = dict.fromkeys(filter(None, [number if _rings(number) else None, *(agent.phone for agent in agents)]))
     for email in emails:
         found = [user async for user in people.users(email=email) if (user.email or "").casefold() == email.casefold()]
         if found:

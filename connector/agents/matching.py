@@ -21,7 +21,7 @@ def match(crm: Sequence[Agent], exotel: Sequence[User], country: str) -> tuple[l
         else:
             wish = {"crm_id": agent.id, "name": agent.name, "email": agent.email, "phone": phone, "ids": agent.ids}
             found.append(wish)
-    shared = defaultdict(list)
+    shared: dict[Any, list[Any]] = defaultdict(list)
     for wish in found:
         shared[wish["phone"]].append(wish["crm_id"])
     for phone, ids in shared.items():

@@ -143,7 +143,7 @@ class Pipeline:
         await self._accept(received)
 
     async def _recognise(self, received: Received) -> None:
-        """Where it is the callback of a call that we placed, says so first: then the fold knows the user's own words."""
+        """Where it is the callback of a call that we placed, says so first: the fold then knows the user's words."""
         assert self._placing is not None, "the pipeline does not run"
         try:
             await self._placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)

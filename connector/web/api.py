@@ -25,7 +25,8 @@ from connector.pipeline.dialling import Wish
 from connector.store import trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
-from connector.web import agents_api, shown
+from connector.web import shown
+from connector.web.agents_api import list_agents, list_devices, put_agents, set_device
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
 from connector.web.auth import Scope, authenticate
 from connector.web.body import read_body
@@ -172,21 +173,10 @@ OPERATIONS: Final = (
     ),
     Operation("GET", "/api/v1/calls/{call_sid}", get_call, CallAsked, CallDetails, "read", get_call),
     Operation("GET", "/api/v1/deliveries", list_deliveries, DeliveriesAsked, Deliveries, "read", list_deliveries),
-    Operation("GET", "/api/v1/agents", agents_api.list_agents, AgentsAsked, Agents, "read", agents_api.list_agents),
-    Operation(
-        "PUT",
-        "/api/v1/agents",
-        agents_api.put_agents,
-        AgentsPut,
-        AgentLines,
-        "call",
-        agents_api.put_agents,
-        query=AgentsAsked,
-    ),
-    Operation(
-        "GET", "/api/v1/devices", agents_api.list_devices, DevicesAsked, Devices, "read", agents_api.list_devices
-    ),
-    Operation("PUT", "/api/v1/devices", agents_api.set_device, DeviceSet, Devices, "call", agents_api.set_device),
+    Operation("GET", "/api/v1/agents", list_agents, AgentsAsked, Agents, "read", list_agents),
+    Operation("PUT", "/api/v1/agents", put_agents, AgentsPut, AgentLines, "call", put_agents, query=AgentsAsked),
+    Operation("GET", "/api/v1/devices", list_devices, DevicesAsked, Devices, "read", list_devices),
+    Operation("PUT", "/api/v1/devices", set_device, DeviceSet, Devices, "call", set_device),
     Operation("POST", "/api/v1/replay", replay, ReplayAsked, Replay, "replay", replay),
 )
 
