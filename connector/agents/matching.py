@@ -1,34 +1,30 @@
 """CRM users and Exotel users matched by e-mail, else by number: who is rung where. No I/O."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from connector.adapter import Agent
-from connector.agents.stored import Line
 from connector.exotel.api.records import Device, User
 from connector.phone import is_number, is_sip, parse_number
 
 
-def match(crm: Sequence[Agent], exotel: Sequence[User], country: str) -> tuple[list[dict[str, Any]], list[Line]]:
-    """Agents as `put_agents` takes them, and a line for every CRM user who cannot be one, with the reason."""
-    found: list[dict[str, Any]] = []
-    lines: list[Line] = []
+def match(crm: Sequence[Agent], exotel: Sequence[User], country: str) -> list[dict[str, Any]]:
+    """CRM users as `put_agents` takes them, with a `problem` where nobody can tell which number is theirs alone."""
+    phones = {agent.id: _phone_of(agent, exotel, country) for agent in crm}
+    shared = Counter(phone for phone, _problem in phones.values() if phone is not None)
+    wishes: list[dict[str, Any]] = []
     for agent in crm:
-        phone, problem = _phone_of(agent, exotel, country)
+        phone, problem = phones[agent.id]
+        if phone is not None and shared[phone] > 1:
+            others = ", ".join(id_ for id_, (other, _) in phones.items() if other == phone and id_ != agent.id)
+            problem = f"the number {phone} is also that of {others}"
         if problem is not None:
-            lines.append(Line(agent.id, "refused", problem))
+            wishes.append({"crm_id": agent.id, "problem": problem})
         else:
-            wish = {"crm_id": agent.id, "name": agent.name, "email": agent.email, "phone": phone, "ids": agent.ids}
-            found.append(wish)
-    shared: dict[Any, list[Any]] = defaultdict(list)
-    for wish in found:
-        shared[wish["phone"]].append(wish["crm_id"])
-    for phone, ids in shared.items():
-        if len(ids) > 1:
-            words = f"the number {phone} is that of several users: {', '.join(ids)}"
-            lines += [Line(crm_id, "refused", words) for crm_id in ids]
-    return [wish for wish in found if len(shared[wish["phone"]]) == 1], lines
+            told = {"name": agent.name, "email": agent.email, "phone": phone, "ids": dict(agent.ids)}
+            wishes.append({"crm_id": agent.id, **told})
+    return wishes
 
 
 def _phone_of(agent: Agent, exotel: Sequence[User], country: str) -> tuple[str | None, str | None]:

@@ -41,11 +41,10 @@ async def list_agents(request: web.Request, token: TokenRow, asked: AgentsAsked)
 
 async def put_agents(request: web.Request, token: TokenRow, asked: AgentsPut) -> AgentLines:
     """Adds, changes and removes agents; a bad line is refused and named, the others are written."""
-    whose = AgentsAsked.model_validate(dict(request.query))
-    tenant = await the_tenant(request, token, whose.tenant)
-    if whose.connection is None:
+    tenant = await the_tenant(request, token, asked.tenant)
+    if asked.connection is None:
         raise Refused("invalid", "Say of which connection.", "connection")
-    connection = get_connection(tenant, whose.connection)
+    connection = get_connection(tenant, asked.connection)
     wishes = [agent.model_dump(exclude_unset=True) for agent in asked.agents]
     owner = Owner(tenant.id, connection.id, tenant.country)
     db = request.app[DATABASE]

@@ -226,7 +226,7 @@ def add_api(app: web.Application) -> None:
 def _serving(operation: Operation) -> Handler:
     async def serve(request: web.Request) -> web.Response:
         token = await authenticate(request, request.app[DATABASE], operation.scope)
-        asked = await _read(request, operation.asks)
+        asked = await _read(request, operation)
         answer = await operation.run(request, token, asked)
         return web.Response(
             status=operation.status,
@@ -254,12 +254,16 @@ def _guarded(handler: Handler) -> Handler:
     return guarded
 
 
-async def _read(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    """The query, or the body where there may be one, as `model`. Raises `Refused` that names the field."""
+async def _read(request: web.Request, operation: Operation) -> BaseModel:
+    """The query, or the body where there may be one, as its model. Raises `Refused` that names the field."""
+    model = operation.asks
     try:
         if request.method == hdrs.METH_GET:
             return model.model_validate(dict(request.query))
-        return model.model_validate_json(await read_body(request))
+        asked = model.model_validate_json(await read_body(request))
+        if operation.query is None or not request.query:
+            return asked
+        return model.model_validate({**asked.model_dump(exclude_unset=True, by_alias=True), **request.query})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":

@@ -112,8 +112,8 @@ class AgentIn(Asked):
     remove: bool = False
 
 
-class AgentsPut(Asked):
-    """Agents to be added, changed or removed; others are left alone."""
+class AgentsPut(AgentsAsked):
+    """Agents of one connection to be added, changed or removed; others are left alone."""
 
     agents: list[AgentIn] = Field(max_length=5000)
 

@@ -52,7 +52,10 @@ class Api:
             return answer.status, await answer.json()
 
     async def post(self, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
-        async with self.client.post(path, json=body, headers=bearer(token)) as answer:
+        return await self.send("POST", path, body, token)
+
+    async def send(self, method: str, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
+        async with self.client.request(method, path, json=body, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
 
@@ -88,10 +91,15 @@ class TestWhoSeesWhat:
     """Every route, for nobody, for a stranger, for those who may."""
 
     #: Requests of each operation for what belongs to the tenant MINE.
-    ASKED: ClassVar[tuple[tuple[str, str, dict[str, str]], ...]] = (
+    ASKED: ClassVar[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         ("GET", "/api/v1/calls", {"tenant": MINE}),
         ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/deliveries", {"tenant": MINE}),
+        ("POST", "/api/v1/calls", {"tenant": MINE, "connection": "support", "agent": "1", "number": "08884643606"}),
+        ("GET", "/api/v1/agents", {"tenant": MINE}),
+        ("PUT", "/api/v1/agents", {"tenant": MINE, "connection": "support", "agents": []}),
+        ("GET", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example"}),
+        ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
         ("GET", "/metrics", {}),
     )
@@ -103,7 +111,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     @pytest.mark.parametrize("token", [None, "", "ctk_wrong", TOKENS.revoked, "operator"])
     async def test_no_token(self, api: Api, method: str, path: str, asked: dict[str, str], token: str | None) -> None:
-        answer = await (api.get(path, token, **asked) if method == "GET" else api.post(path, asked, token))
+        answer = await (api.get(path, token, **asked) if method == "GET" else api.send(method, path, asked, token))
         assert refused(answer) == (401, "unauthorized", None)
         async with api.client.request(method, path) as raw:
             assert raw.headers["WWW-Authenticate"].startswith("Bearer")
@@ -111,7 +119,9 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     async def test_a_strangers_token(self, api: Api, method: str, path: str, asked: dict[str, str]) -> None:
         stranger = TOKENS.stranger
-        answer = await (api.get(path, stranger, **asked) if method == "GET" else api.post(path, asked, stranger))
+        answer = await (
+            api.get(path, stranger, **asked) if method == "GET" else api.send(method, path, asked, stranger)
+        )
         assert refused(answer)[:2] == (404, "not_found")
         assert api.replay.asked == []
 
@@ -129,6 +139,8 @@ class TestWhoSeesWhat:
         assert (await api.get("/api/v1/calls", TOKENS.reader))[0] == 200
         answer = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}, TOKENS.reader)
         assert refused(answer) == (403, "forbidden", None)
+        for method, path, asked in self.ASKED[3:4] + self.ASKED[5:6] + self.ASKED[7:8]:
+            assert refused(await api.send(method, path, asked, TOKENS.reader)) == (403, "forbidden", None)
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/openapi.json"])
     async def test_open_on_purpose(self, api: Api, path: str) -> None:
