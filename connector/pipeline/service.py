@@ -71,6 +71,7 @@ class Pipeline:
         self._exotel: ExotelAccounts | None = None
         self._dispatcher: Dispatcher | None = None
         self._placing: Placing | None = None
+        self._unsure: Unsure | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -95,10 +96,10 @@ class Pipeline:
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
             self._placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
-            unsure = Unsure(self._db, self._placing, self._client, lambda: self._directories.current, self._clock)
+            self._unsure = Unsure(self._db, self._placing, self._client, lambda: self._directories.current, self._clock)
             self._directories.on_change.append(self._changed)
             probes = asyncio.create_task(self._probe_loop(), name="probes")
-            looks = asyncio.create_task(unsure.run(), name="unsure calls")
+            looks = asyncio.create_task(self._unsure.run(), name="unsure calls")
             try:
                 if deliver:
                     async with self._dispatcher.running():
@@ -133,6 +134,12 @@ class Pipeline:
         """The tenants' clients of Exotel. Only while the pipeline runs."""
         assert self._exotel is not None, "the pipeline does not run"
         return self._exotel
+
+    @property
+    def unsure(self) -> Unsure:
+        """Looks for placed calls of unknown outcome. Only while the pipeline runs."""
+        assert self._unsure is not None, "the pipeline does not run"
+        return self._unsure
 
     # --- accept ---
 

@@ -1,0 +1,176 @@
+"""The whole service with stand-ins of Exotel and a CRM behind real sockets: calls are placed, callbacks come back."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from sqlalchemy import text
+
+from connector.app import DATABASE, DIRECTORIES, PIPELINE, create_app
+from connector.apply import apply
+from connector.config import Config
+from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
+from connector.kit.exotel.play import Player
+from connector.kit.faults import Faults
+from connector.store.database import Database
+from connector.store.migrate import upgrade
+from connector.store.secrets import open_box
+from connector.tenantfile import parse
+from tests.pipeline.world import AGENT, CALLER, EXOPHONE, SID, ManualClock, standin_of
+
+KEY = "Idempotency-Key"
+#: The agent and the customer as Exotel is told.
+RUNG, CALLED = "+919711581199", "+918884643606"
+HOOK = "hook-of-exotel535"
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
+@dataclass
+class Placed:
+    """A running service, and what it speaks to."""
+
+    app: web.Application
+    url: str
+    session: aiohttp.ClientSession
+    exotel: ExotelAccount
+    exotel_faults: Faults
+    player: Player
+    #: The CRM's account.
+    crm: Any
+    clock: ManualClock
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """A request to the API with the operator's token."""
+        async with self.session.request(method, self.url + path, json=body, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def place(self, key: str | None = None, **changes: Any) -> tuple[int, Any]:
+        """`POST /api/v1/calls` of the agent to the customer; `key` is the idempotency key."""
+        body = {"tenant": SID, "connection": "support", "agent": "agent", "number": CALLER, **changes}
+        return await self.ask("POST", "/api/v1/calls", body, {KEY: key} if key else None)
+
+    async def call(self, id_: str, tenant: str | None = None) -> Any:
+        """`GET /api/v1/calls/{id}`."""
+        status, body = await self.ask("GET", f"/api/v1/calls/{id_}" + (f"?tenant={tenant}" if tenant else ""))
+        assert status == 200, body
+        return body
+
+    async def until(self, told: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+        """The first true answer of `told`."""
+        for _ in range(int(seconds / 0.02)):
+            if found := await told():
+                return found
+            await asyncio.sleep(0.02)
+        raise AssertionError("it never came")
+
+    async def done(self, id_: str) -> Any:
+        """The placed call once it is over and every delivery of it is done."""
+
+        async def over() -> Any:
+            found = await self.call(id_)
+            rows = found["deliveries"]
+            is_done = rows and all(row["state"] == "done" for row in rows)
+            return found if is_done and found["call"]["over"] else None
+
+        return await self.until(over)
+
+    def told_with(self, call_sid: str) -> str:
+        """The CustomField that a call at Exotel was placed with."""
+        call = self.exotel.call(call_sid)
+        assert call is not None
+        return str(call.custom_field)
+
+    async def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """Rows of the store."""
+        return await self.app[DATABASE].read(lambda c: [dict(r) for r in c.execute(text(query), values).mappings()])
+
+    async def look(self, seconds: float = 0.0) -> None:
+        """Moves the clock, and looks for unsure calls now instead of within seconds."""
+        self.clock.advance(seconds)
+        unsure = self.app[PIPELINE].unsure
+        await unsure.look()
+
+    async def apply(self, file: dict[str, Any]) -> None:
+        """Applies a tenant file to the running service."""
+        db = self.app[DATABASE]
+        config = Config.from_env({"CONNECTOR_DATABASE_URL": db.url})
+        parsed = parse(yaml.safe_dump(file), "test.yaml", {})
+        await asyncio.to_thread(lambda: apply(parsed, db, open_box(config, db)))
+        await self.app[DIRECTORIES].refresh()
+
+
+def tenant_file(
+    exotel_url: str, crm_url: str, adapter: str = "freshdesk", crm_id: str = "agent", **changes: Any
+) -> dict[str, Any]:
+    """A tenant that may call; `changes` go into the tenant."""
+    agent = {"crm_id": crm_id, "name": "Avnish", "email": "avnish@acme.example", "phone": AGENT, "outbound": True}
+    connection = {
+        "name": "support",
+        "adapter": adapter,
+        "settings": {**standin_of(adapter).SETTINGS, "base_url": crm_url},
+        "agents": [agent],
+    }
+    tenant = {
+        "sid": SID,
+        "api_key": "demo_key",
+        "api_token": "demo_token",
+        "hook_token": HOOK,
+        "api_url": exotel_url,
+        "exophones": {EXOPHONE: "Support line"},
+        "connections": [connection],
+        **changes,
+    }
+    return {"tenants": [tenant]}
+
+
+@contextlib.asynccontextmanager
+async def placed(
+    folder: Path,
+    adapter: str = "freshdesk",
+    *,
+    exotel: ExotelAccount | None = None,
+    crm: Any = None,
+    crm_id: str = "agent",
+    clock: ManualClock | None = None,
+    public: bool = True,
+    **changes: Any,
+) -> AsyncIterator[Placed]:
+    """A service on the store in `folder`; entered twice with the same folder, it is the same after a restart."""
+    clock = clock or ManualClock()
+    exotel = exotel or ExotelAccount(sid=SID, clock=clock.now)
+    crm = crm or standin_of(adapter).Account(clock=clock.now)
+    exotel_faults, port = Faults(), free_port()
+    exotels = exotel_app(exotel, exotel_faults)
+    url = f"http://127.0.0.1:{port}"
+    env = {"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"} | ({"CONNECTOR_PUBLIC_URL": url} if public else {})
+    config = Config.from_env(env)
+    async with (
+        TestServer(exotels) as at_exotel,
+        TestServer(standin_of(adapter).standin(crm, Faults())) as at_crm,
+    ):
+        db = Database(config.database_url)
+        db.transact(upgrade)
+        file = tenant_file(str(at_exotel.make_url("/")), str(at_crm.make_url("/")), adapter, crm_id, **changes)
+        apply(parse(yaml.safe_dump(file), "test.yaml", {}), db, open_box(config, db))
+        db.dispose()
+        app = create_app(config, clock=clock)
+        async with TestServer(app, port=port):
+            token = (folder / "c.db.token").read_text("ascii").strip()
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
+                yield Placed(app, url, session, exotel, exotel_faults, exotels[PLAYER], crm, clock)
