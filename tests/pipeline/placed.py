@@ -14,9 +14,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
+from connector import crm_http
 from connector.app import DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
+from connector.check import make_adapter
 from connector.config import Config
+from connector.directories import load
 from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
 from connector.kit.faults import Faults
@@ -146,12 +149,15 @@ async def placed(
     *,
     exotel: ExotelAccount | None = None,
     crm: Any = None,
-    crm_id: str = "agent",
+    crm_id: str | None = "agent",
     clock: ManualClock | None = None,
     public: bool = True,
     **changes: Any,
 ) -> AsyncIterator[Placed]:
-    """A service on the store in `folder`; entered twice with the same folder, it is the same after a restart."""
+    """A service on the store in `folder`; entered twice with the same folder, it is the same after a restart.
+
+    `crm_id` None: the agent is the CRM's first user.
+    """
     clock = clock or ManualClock()
     exotel = exotel or ExotelAccount(sid=SID, clock=clock.now)
     crm = crm or standin_of(adapter).Account(clock=clock.now)
@@ -166,8 +172,14 @@ async def placed(
     ):
         db = Database(config.database_url)
         db.transact(upgrade)
-        file = tenant_file(str(at_exotel.make_url("/")), str(at_crm.make_url("/")), adapter, crm_id, **changes)
-        apply(parse(yaml.safe_dump(file), "test.yaml", {}), db, open_box(config, db))
+        urls = str(at_exotel.make_url("/")), str(at_crm.make_url("/"))
+        box = open_box(config, db)
+        apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, crm_id or "agent", **changes)), "f", {}), db, box)
+        if crm_id is None:
+            tenant = db.transact(load, box).tenants[SID]
+            async with crm_http.session(frozenset({"127.0.0.1"})) as client:
+                first, *_ = await make_adapter(client, tenant.connections[0], box, config).list_agents()
+            apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, first.id, **changes)), "f", {}), db, box)
         db.dispose()
         app = create_app(config, clock=clock)
         async with TestServer(app, port=port):
