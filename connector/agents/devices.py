@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from connector.adapter import Agent
 from connector.errors import Declined, ExotelRefused, NotFound
 from connector.exotel.api.people import People
 from connector.exotel.api.records import Device, User
@@ -14,16 +15,16 @@ DeviceType = Literal["tel", "sip"]
 
 
 async def get_user(people: People, tenant: Tenant, named: str) -> User:
-    """The user at Exotel: by e-mail, by a device's number, or by the CRM id of an agent who has either.
+    """The user at Exotel: by e-mail or a device's number, also those of an agent of the map who is named so.
 
     Raises `Declined` (unknown or ambiguous), and what the client raises.
     """
     text = named.strip()
-    agents = [agent for connection in tenant.connections for agent in connection.agents if agent.id == text]
-    email = text if "@" in text and not is_sip(text) else None
-    emails = dict.fromkeys(filter(None, [email, *(agent.email for agent in agents)]))
     number = text if is_sip(text) else parse_number(text, tenant.country)
-    uris = dict.fromkeys(filter(None, [number if _rings(number) else None, *(agent.phone for agent in agents)]))
+    mapped = [agent for connection in tenant.connections for agent in connection.agents if _is(agent, text, number)]
+    email = text if "@" in text and not is_sip(text) else None
+    emails = dict.fromkeys(filter(None, [email, *(agent.email for agent in mapped)]))
+    uris = dict.fromkeys(filter(None, [number if _rings(number) else None, *(agent.phone for agent in mapped)]))
     for email in emails:
         found = [user async for user in people.users(email=email) if (user.email or "").casefold() == email.casefold()]
         if found:
@@ -78,6 +79,11 @@ def _only(found: Sequence[User]) -> User:
     if len(found) > 1:
         raise Declined("ambiguous_agent", "Several users at Exotel are named so; say which by e-mail.", "agent")
     return found[0]
+
+
+def _is(agent: Agent, text: str, number: str | None) -> bool:
+    has_email = agent.email is not None and agent.email.casefold() == text.casefold()
+    return agent.id == text or has_email or (agent.phone is not None and agent.phone == number)
 
 
 def _rings(number: str | None) -> bool:

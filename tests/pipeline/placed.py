@@ -56,6 +56,11 @@ class Placed:
     crm: Any
     clock: ManualClock
 
+    @property
+    def database_url(self) -> str:
+        """The service's store."""
+        return self.app[DATABASE].url
+
     async def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:

@@ -98,7 +98,7 @@ def expected(crm: str, *, new_caller: bool, talked: bool) -> dict[str, int]:
             "zoho_crm": {"calls": 1},
             "hubspot": {"calls": 1},
             # one conversation of agent and customer, while it is open
-        "freshchat": {**({"conversations": 1} if new_caller else {}), "messages": 2 if talked else 1},
+            "freshchat": {**({"conversations": 1} if new_caller else {}), "messages": 2 if talked else 1},
         }[crm]
     )
 

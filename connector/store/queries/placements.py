@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, RowMapping, select, text
 
 from connector.store import trail
+from connector.store.schema import tenant
 
 _COLUMNS: Final = (
     "id, tenant_id, token, connection_id, agent, agent_number, customer, caller_id, custom_field, idempotency_key,"
@@ -175,6 +176,10 @@ def settle_placement(connection: Connection, rows: Sequence[Verdict]) -> list[Pl
 
 def bind_placement(connection: Connection, rows: Sequence[Binding]) -> list[Placement]:
     """Says which call a placement became. Repeatable; a CallSid is bound to one placement at most."""
+    tenants = {row.tenant_id for row in rows}
+    # One at a time per tenant: else two replicas could bind one call to two placements, and one of them would fail.
+    locked = select(tenant.c.id).where(tenant.c.id.in_(tenants)).order_by(tenant.c.id).with_for_update(key_share=True)
+    connection.execute(locked).all()
     bound = []
     for row in rows:
         named = {"id": row.id, "tenant_id": row.tenant_id, "call_sid": row.call_sid, "at": row.at}
