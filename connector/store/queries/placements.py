@@ -97,7 +97,7 @@ _NEW_FIELDS: Final = (
 _NEW = text(
     f"insert into placement ({_NEW_FIELDS}, state, updated_at) values"  # noqa: S608 - names of columns, ours
     f" ({', '.join(':' + name for name in _NEW_FIELDS.split(', '))}, 'placing', :created_at)"
-    " on conflict (tenant_id, idempotency_key) do nothing returning id"
+    " on conflict do nothing returning id"
 )
 _BY_KEY = text(
     f"select {_COLUMNS} from placement where tenant_id = :tenant_id and idempotency_key = :key"  # noqa: S608
@@ -141,19 +141,22 @@ _GIVE_UP = text(
 
 
 def create_placement(connection: Connection, rows: Sequence[NewPlacement]) -> list[tuple[Placement, bool]]:
-    """Writes rows; for each, the row and whether it is new: one with the same idempotency key is the older one."""
+    """Writes rows; for each, the row and whether it is this one: with an idempotency key it may be an older one.
+
+    Repeatable: a token makes one row, however often it is written.
+    """
     made = []
     for row in rows:
         values = {name: getattr(row, name) for name in _NEW_FIELDS.split(", ")}
-        new_id = connection.execute(_NEW, values).scalar()
-        if new_id is None:
-            by_key = {"tenant_id": row.tenant_id, "key": row.idempotency_key}
-            found = connection.execute(_BY_KEY, by_key).mappings().one()
-        else:
-            found = connection.execute(_BY_ID, {"id": new_id}).mappings().one()
+        if connection.execute(_NEW, values).scalar() is not None:
             detail = {"placement": row.token, "connection": row.connection_id, "agent": row.agent}
             trail.record(connection, row.who, "call", row.tenant_id, detail)
-        made.append((_placement(found), new_id is not None))
+        found = find_placement(connection, row.token)
+        if found is not None:
+            made.append((found, True))
+            continue
+        by_key = {"tenant_id": row.tenant_id, "key": row.idempotency_key}
+        made.append((_placement(connection.execute(_BY_KEY, by_key).mappings().one()), False))
     return made
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
-from connector import crm_http
-from connector.app import DATABASE, DIRECTORIES, PIPELINE, create_app
+from connector import crm_http, users
+from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
 from connector.check import make_adapter
-from connector.config import Config
 from connector.directories import load
+from connector.exotel.token import new_token
 from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
 from connector.kit.faults import Faults
@@ -27,6 +27,7 @@ from connector.store.database import Database
 from connector.store.migrate import upgrade
 from connector.store.secrets import open_box
 from connector.tenantfile import parse
+from tests.databases import config_in
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE, SID, ManualClock, standin_of
 
 KEY = "Idempotency-Key"
@@ -55,11 +56,6 @@ class Placed:
     #: The CRM's account.
     crm: Any
     clock: ManualClock
-
-    @property
-    def database_url(self) -> str:
-        """The service's store."""
-        return self.app[DATABASE].url
 
     async def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
@@ -116,10 +112,8 @@ class Placed:
 
     async def apply(self, file: dict[str, Any]) -> None:
         """Applies a tenant file to the running service."""
-        db = self.app[DATABASE]
-        config = Config.from_env({"CONNECTOR_DATABASE_URL": db.url})
         parsed = parse(yaml.safe_dump(file), "test.yaml", {})
-        await asyncio.to_thread(lambda: apply(parsed, db, open_box(config, db)))
+        await asyncio.to_thread(lambda: apply(parsed, self.app[DATABASE], self.app[BOX]))
         await self.app[DIRECTORIES].refresh()
 
 
@@ -169,25 +163,26 @@ async def placed(
     exotel_faults, port = Faults(), free_port()
     exotels = exotel_app(exotel, exotel_faults)
     url = f"http://127.0.0.1:{port}"
-    env = {"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"} | ({"CONNECTOR_PUBLIC_URL": url} if public else {})
-    config = Config.from_env(env)
+    config = replace(config_in(folder), public_url=url if public else None)
     async with (
         TestServer(exotels) as at_exotel,
         TestServer(standin_of(adapter).standin(crm, Faults())) as at_crm,
     ):
         db = Database(config.database_url)
-        db.transact(upgrade)
-        urls = str(at_exotel.make_url("/")), str(at_crm.make_url("/"))
-        box = open_box(config, db)
-        apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, crm_id or "agent", **changes)), "f", {}), db, box)
-        if crm_id is None:
-            tenant = db.transact(load, box).tenants[SID]
-            async with crm_http.session(frozenset({"127.0.0.1"})) as client:
-                first, *_ = await make_adapter(client, tenant.connections[0], box, config).list_agents()
-            apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, first.id, **changes)), "f", {}), db, box)
-        db.dispose()
+        try:
+            db.transact(upgrade)
+            urls = str(at_exotel.make_url("/")), str(at_crm.make_url("/"))
+            box = open_box(config, db)
+            apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, crm_id or "agent", **changes)), "f", {}), db, box)
+            if crm_id is None:
+                tenant = db.transact(load, box).tenants[SID]
+                async with crm_http.session(frozenset({"127.0.0.1"})) as client:
+                    first, *_ = await make_adapter(client, tenant.connections[0], box, config).list_agents()
+                apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, first.id, **changes)), "f", {}), db, box)
+            token = db.transact(lambda sql: users.add_token(sql, users.add_user(sql, new_token(), None)))
+        finally:
+            db.dispose()
         app = create_app(config, clock=clock)
-        async with TestServer(app, port=port):
-            token = (folder / "c.db.token").read_text("ascii").strip()
-            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-                yield Placed(app, url, session, exotel, exotel_faults, exotels[PLAYER], crm, clock)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with TestServer(app, port=port), aiohttp.ClientSession(headers=headers) as session:
+            yield Placed(app, url, session, exotel, exotel_faults, exotels[PLAYER], crm, clock)

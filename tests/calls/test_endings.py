@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.kit.exotel.account import Ending
-from tests.pipeline.placed import CALLED, Placed, placed
+from tests.calls.placed import CALLED, Placed, placed
 from tests.pipeline.test_every_adapter import CRMS
 
 #: Ending -> outcome of the call, its words.

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from connector import cli
-from tests.pipeline.placed import CALLED, RUNG, Placed, placed
+from connector.app import CONFIG
+from tests.calls.placed import CALLED, RUNG, Placed, placed
 from tests.pipeline.world import CALLER, SID
 
 Run = Callable[..., Any]
@@ -42,8 +43,11 @@ async def p(tmp_path: Path) -> AsyncIterator[Placed]:
 @pytest.fixture
 def run(p: Placed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command beside the service, as a second process would: code, output, error."""
-    monkeypatch.setenv("CONNECTOR_DATABASE_URL", p.database_url)
+    config = p.app[CONFIG]
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", config.database_url)
     monkeypatch.setenv("CONNECTOR_PUBLIC_URL", p.url)
+    if config.secret_key is not None:
+        monkeypatch.setenv("CONNECTOR_SECRET_KEY", config.secret_key)
 
     async def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -179,6 +183,7 @@ class TestAgents:
             assert (status, answer["error"]["field"]) == (400, field)
 
 
+@pytest.mark.usefixtures("both_databases")
 class TestTheCommandCall:
     async def test_it_rings_beside_the_service(self, p: Placed, run: Run) -> None:
         code, out, err = await run("call", SID, "avnish@acme.example", CALLER, "--custom-field", "order 7", "--json")
