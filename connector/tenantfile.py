@@ -28,6 +28,7 @@ from pydantic import (
 
 from connector.errors import ConfigError
 from connector.hours import parse_hours
+from connector.tenants import RETENTION_LEAST_DAYS
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -136,6 +137,12 @@ class CallsPart(_Part):
         return self
 
 
+class RetentionPart(_Part):
+    """How long finished calls are kept."""
+
+    days: Annotated[int, Field(ge=RETENTION_LEAST_DAYS, le=3650)]
+
+
 class ConnectionPart(_Part):
     """A connection; `settings` and `options` are the adapter's to check."""
 
@@ -161,6 +168,7 @@ class TenantPart(_Part):
     recording_hosts: list[Annotated[str, AfterValidator(_host)]] | None = None
     hook_token: Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_fits_a_path)] | None = None
     ingress: IngressPart | None = None
+    retention: RetentionPart | None = None
     exophones: dict[str, str] | None = None
     calls: CallsPart | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)

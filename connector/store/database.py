@@ -40,6 +40,9 @@ class Engine(Protocol):
     def transact(self, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         """See `Database.transact`."""
 
+    def empty_log(self) -> None:
+        """See `Database.empty_log`."""
+
 
 class Database:
     """The store of a URL: `sqlite:///FILE` or `postgresql://…`. Raises `ConfigError` where it is neither."""
@@ -101,6 +104,10 @@ class Database:
     def transact(self, work: Callable[..., T], *args: Any) -> T:
         """Runs `work(connection, *args)` in a transaction of its own, beside the writers: for commands. `StoreBusy`."""
         return self._engine.transact(work, args)
+
+    def empty_log(self) -> None:
+        """Soon empties the log of what was written: what was deleted stands in it until it is overwritten."""
+        self._engine.empty_log()
 
 
 def single(work: Callable[..., T]) -> Callable[[Connection, Sequence[Any]], list[T]]:

@@ -96,6 +96,9 @@ class PostgresStore:
         """See `Database.transact`."""
         return self._beside.wait(lambda engine: _transact(engine, work, args))
 
+    def empty_log(self) -> None:
+        """See `Database.empty_log`: a server's log is its own."""
+
     def _engine(self, connections: int, session: dict[str, str]) -> AsyncEngine:
         async def connect() -> Any:
             return await asyncpg.connect(

@@ -6,13 +6,15 @@ per row would do that for every row. It also is parsed once, whatever the number
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, Column, Double, LargeBinary
 from sqlalchemy.types import Integer
 
 from connector.store import schema
 from connector.store.dialects import spelled
+
+T = TypeVar("T")
 
 
 def rows_of(*columns: str) -> str:
@@ -43,7 +45,7 @@ def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
     return written
 
 
-def as_list(values: Sequence[int]) -> list[int]:
+def as_list(values: Sequence[T]) -> list[T]:
     """Values for `in :values`, repeated up to a power of two: a statement is prepared for few lengths."""
     length = 1 << max(len(values) - 1, 0).bit_length()
     return [*values, *[values[-1]] * (length - len(values))]

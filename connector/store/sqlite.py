@@ -34,6 +34,7 @@ class SqliteStore:
         event.listen(self._engine, "begin", _on_begin)
         self._reader_threads = ThreadPoolExecutor(3, thread_name_prefix="store-reader")
         self._writer_connection: Connection | None = None
+        self._is_log_full = False
         self._writer = Writer(self._commit)
 
     @contextlib.asynccontextmanager
@@ -71,6 +72,10 @@ class SqliteStore:
                 return work(connection, *args)
         except OperationalError as error:
             raise _busy(error) from error
+
+    def empty_log(self) -> None:
+        """See `Database.empty_log`: the next checkpoint does it."""
+        self._is_log_full = True
 
     def _read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         try:
@@ -112,9 +117,10 @@ class SqliteStore:
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 _is_busy, frames, _done = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
-                if frames > _LOG_FRAMES:
+                if frames > _LOG_FRAMES or self._is_log_full:
                     # Under a load without a pause the log never starts over by itself; this holds the writer briefly.
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").all()
+                    is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+                    self._is_log_full = bool(is_busy)
         except OperationalError as error:
             raise _busy(error) from error
 
@@ -139,9 +145,13 @@ def _on_begin(connection: Connection) -> None:
 def _on_connect(raw: Any, _record: Any) -> None:
     raw.isolation_level = None  # transactions are begun by us, not guessed by the driver
     cursor = raw.cursor()
+    # Before anything else: it can be chosen only for a file without tables.
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA busy_timeout=1000")
     cursor.execute("PRAGMA temp_store=MEMORY")
+    # What retention deletes is overwritten; a build of SQLite need not do so by itself.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()

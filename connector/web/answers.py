@@ -40,6 +40,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "idempotency_key_reused": 422,
     "rate_limited": 429,
     "exotel_unavailable": 503,
+    "pruned": 410,
     "too_large": 413,
     "too_many_failures": 429,
 }

@@ -22,6 +22,7 @@ from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
 from connector.phone import parse_number
 from connector.pipeline.dialling import Wish
+from connector.pipeline.replay import PRUNED
 from connector.store import trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
@@ -86,7 +87,10 @@ async def list_calls(request: web.Request, token: TokenRow, asked: CallsAsked) -
 
 
 async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> CallDetails:
-    """One call, by its CallSid or by the id that placing it gave: its events, deliveries and records."""
+    """One call, by its CallSid or by the id that placing it gave: its events, deliveries and records.
+
+    Of one that retention deleted, the records that were written.
+    """
     db, named = request.app[DATABASE], request.match_info["call_sid"]
     if is_token(named):
         tenant_id = await _tenant_id(request, token, asked.tenant)
@@ -101,7 +105,10 @@ async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> C
         tenant = await the_tenant(request, token, asked.tenant)
     view = await db.read(views.call, tenant.id, named)
     if view is None:
-        raise not_found("call", "call_sid")
+        left = await db.read(views.pruned_call, tenant.id, named)
+        if left is None:
+            raise not_found("call", "call_sid")
+        return shown.pruned(left)
     # Reading numbers takes a while, and hooks are answered meanwhile.
     return await asyncio.to_thread(shown.details, view, tenant.country)
 
@@ -135,6 +142,8 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     if asked.connection is not None and (connection is None or not connection.enabled):
         raise Refused("unknown_connection", "The account has no enabled connection of this name.", "connection")
     if asked.call_sid is not None and not await db.read(views.has_call, tenant.id, asked.call_sid):
+        if await db.read(views.pruned_call, tenant.id, asked.call_sid) is not None:
+            raise Refused("pruned", PRUNED, "call_sid")
         raise not_found("call", "call_sid")
     replayed = await request.app[PIPELINE].replay(
         tenant.id,

@@ -13,7 +13,7 @@ from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
 from connector.redact import redact, redact_all
 from connector.store.queries.placements import Placement
-from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, RecordRow
+from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.web.schemas import (
     CallDetails,
     CallOut,
@@ -84,6 +84,18 @@ def placed(row: Placement) -> Placed:
     """What became of a wish so far. What another request is placing at this moment is nobody's knowledge yet."""
     state = "unknown" if row.state == "placing" else row.state
     return Placed.model_validate({"id": row.token, "call_sid": row.call_sid, "state": state})
+
+
+def pruned(left: PrunedCall) -> CallDetails:
+    """What retention left of a call: that it was there, and the records that were written."""
+    of_call = CallOut(
+        tenant=left.tenant,
+        call_sid=left.call_sid,
+        created_at=_time(left.created_at),
+        pruned_at=_time(left.pruned_at),
+    )
+    records = [record(row) for row in left.records]
+    return CallDetails(call_sid=left.call_sid, call=of_call, events=[], deliveries=[], records=records)
 
 
 def event(row: EventRow, country: str) -> EventOut:

@@ -10,7 +10,7 @@ from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 from connector.store import queries
 
 #: The tables that grow with every call.
-GROWING = ("event", "call", "delivery", "step")
+GROWING = ("event", "call", "delivery", "step", "contact", "tombstone", "popup", "recording", "audit")
 
 _SQL = re.compile(r"\s*(select|insert|update|delete|with)\s", re.IGNORECASE)
 _NAMED = re.compile(r"(?<!:):([a-z_]+)")
@@ -35,6 +35,8 @@ def searches_without_index(lines: list[str]) -> list[str]:
 def _statements() -> Iterator[tuple[str, TextClause | str]]:
     for module in (queries, *(value for value in vars(queries).values() if isinstance(value, ModuleType))):
         for name, value in vars(module).items():
+            if "jsonb_" in str(value):
+                continue  # PostgreSQL's alone
             if isinstance(value, TextClause) or (isinstance(value, str) and _SQL.match(value)):
                 yield name, value
 

@@ -2,6 +2,8 @@
 
 On PostgreSQL it is one statement, carried out without a transaction around it: a process that freezes in the middle of
 an accept holds no row of anybody's, and an accept whose answer is lost is asked again and found to be stored.
+
+Of a call that retention pruned, no delivery is opened for a connection that a tombstone names (`queries.retention`).
 """
 
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from connector.store.rows import as_json, as_rows, rows_of
 from connector.store.writer import one_statement
@@ -35,10 +38,17 @@ class NewEvent:
     deliveries: tuple[tuple[str, int, float, float, str], ...]
 
 
+_BURIED = "from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid"
+# A call that is closed for every connection it could go to is not made again, so that its event finds no place.
+_IS_OPEN = (
+    f"(not exists (select 1 {_BURIED}) or exists (select 1 from connection c"  # noqa: S608
+    " where c.tenant_id = r.tenant_id and c.enabled and (r.connection_id is null or c.id = r.connection_id)"
+    f" and not exists (select 1 {_BURIED} and t.connection_id = c.id)))"
+)
 _NEW_CALL = text(
     "insert into call (tenant_id, call_sid, created_at) "  # noqa: S608
-    f"select tenant_id, call_sid, at from {rows_of('tenant_id', 'call_sid', 'at')} r where true "
-    "on conflict (tenant_id, call_sid) do nothing"
+    f"select r.tenant_id, r.call_sid, r.at from {rows_of('tenant_id', 'call_sid', 'event.connection_id', 'at')} r "
+    f"where {_IS_OPEN} on conflict (tenant_id, call_sid) do nothing"
 )
 _EVENT_COLUMNS = "source, connection_id, kind, dedup, method, query, content_type"
 _NEW_EVENT = text(
@@ -64,23 +74,27 @@ _REOPENED = (
     " retried_s = case when delivery.state = 'dead' then 0 else delivery.retried_s end,"
     " state = 'pending', updated_at = excluded.updated_at"
 )
+_DELIVERY_FIELDS = (
+    *("tenant_id", "call_sid", "call_id", "connection_id", "reason", "priority", "due_at", "reopen_at", "at"),
+)
 _NEW_DELIVERY = text(
     "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, reopen_at, created_at,"  # noqa: S608
     " updated_at) select tenant_id, call_id, connection_id, 'pending', reason, priority, due_at, reopen_at, at, at "
-    f"from {rows_of('tenant_id', 'call_id', 'connection_id', 'reason', 'priority', 'due_at', 'reopen_at', 'at')} r "
-    f"where true {_REOPENED}"
+    f"from {rows_of(*_DELIVERY_FIELDS)} r "
+    f"where not exists (select 1 {_BURIED} and t.connection_id = r.connection_id) {_REOPENED}"
 )
 
 
 _AT_ONCE = text(
-    "with given as (select * from jsonb_to_recordset(cast(:events as jsonb)) as given(tenant_id bigint, call_sid text,"  # noqa: S608
-    "  source text, connection_id text, kind text, dedup text, method text, query text, content_type text, body text,"
-    "  at double precision)), "
-    "wanted as (select * from jsonb_to_recordset(cast(:deliveries as jsonb)) as wanted(dedup text, tenant_id bigint,"
-    "  connection_id text, reason text, priority bigint, due_at double precision, reopen_at double precision,"
-    "  at double precision)), "
-    "made as (insert into call (tenant_id, call_sid, created_at)"
-    "  select tenant_id, call_sid, min(at) from given group by tenant_id, call_sid order by tenant_id, call_sid"
+    f"with given as (select r.*, {_IS_OPEN} as is_open from jsonb_to_recordset(cast(:events as jsonb)) as"  # noqa: S608
+    "  r(tenant_id bigint, call_sid text, source text, connection_id text, kind text, dedup text, method text,"
+    "  query text, content_type text, body text, at double precision)), "
+    "wanted as (select * from jsonb_to_recordset(cast(:deliveries as jsonb)) as r(dedup text, tenant_id bigint,"
+    "  call_sid text, connection_id text, reason text, priority bigint, due_at double precision,"
+    f"  reopen_at double precision, at double precision) where not exists (select 1 {_BURIED}"
+    "  and t.connection_id = r.connection_id)), "
+    "made as (insert into call (tenant_id, call_sid, created_at) select tenant_id, call_sid, min(at) from given"
+    "  where is_open group by tenant_id, call_sid order by tenant_id, call_sid"
     "  on conflict (tenant_id, call_sid) do nothing returning id, tenant_id, call_sid), "
     "known as (select id, tenant_id, call_sid from made union all"
     "  select call.id, call.tenant_id, call.call_sid from call join (select distinct tenant_id, call_sid from given) g"
@@ -96,15 +110,18 @@ _AT_ONCE = text(
     "  min(w.reason), min(w.priority), count(*), min(w.due_at), min(w.reopen_at), min(w.at), max(w.at)"
     "  from wanted w join stored on stored.dedup = w.dedup group by stored.call_id, w.connection_id"
     f"  order by stored.call_id, w.connection_id {_REOPENED}) "
-    "select g.dedup, known.id is not null as has_call, stored.dedup is not null as is_new from given g"
-    " left join known on known.tenant_id = g.tenant_id and known.call_sid = g.call_sid"
+    "select g.dedup, known.id is not null or not g.is_open as is_settled, stored.dedup is not null as is_new"
+    " from given g left join known on known.tenant_id = g.tenant_id and known.call_sid = g.call_sid"
     " left join stored on stored.dedup = g.dedup"
 )
 
 
 @one_statement
 def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
-    """Stores events and opens their deliveries. For each: whether it was new (an identical request is stored once)."""
+    """Stores events and opens their deliveries.
+
+    For each whether it is new: an identical request is stored once, one of a call that retention closed not at all.
+    """
     if connection.dialect.name == "postgresql":
         return _accept_at_once(connection, events)
     given = as_rows([_event(e) for e in events])
@@ -124,6 +141,7 @@ def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
             deliveries.append(
                 {
                     "tenant_id": e.tenant_id,
+                    "call_sid": e.call_sid,
                     "call_id": call_id,
                     "connection_id": connection_id,
                     "priority": priority,
@@ -145,17 +163,27 @@ def _accept_at_once(connection: Connection, events: Sequence[NewEvent]) -> list[
     for e in events:
         open_.setdefault(e.dedup, e)  # twice in one batch: the first is the new one
     new: set[str] = set()
+    has_failed = False
     while open_:
-        answer = connection.execute(
-            _AT_ONCE,
-            {
-                "events": as_json([{**_event(e), "body": e.body.hex() if e.body else None} for e in open_.values()]),
-                "deliveries": as_json([wanted for e in open_.values() for wanted in _wanted(e)]),
-            },
-        )
-        for dedup, has_call, is_new in answer:
+        try:
+            answer = connection.execute(
+                _AT_ONCE,
+                {
+                    "events": as_json(
+                        [{**_event(e), "body": e.body.hex() if e.body else None} for e in open_.values()]
+                    ),
+                    "deliveries": as_json([wanted for e in open_.values() for wanted in _wanted(e)]),
+                },
+            ).all()
+        except IntegrityError:
+            # Retention deleted a call that the statement had seen, and that is closed by now: it looks again, once.
+            if has_failed:
+                raise
+            has_failed = True
+            continue
+        for dedup, is_settled, is_new in answer:
             # Another process made the call after this statement began, so that it saw neither: it looks again.
-            if has_call:
+            if is_settled:
                 del open_[dedup]
             if is_new:
                 new.add(dedup)
@@ -171,6 +199,7 @@ def _wanted(e: NewEvent) -> list[dict[str, Any]]:
         {
             "dedup": e.dedup,
             "tenant_id": e.tenant_id,
+            "call_sid": e.call_sid,
             "connection_id": connection_id,
             "priority": priority,
             "due_at": due_at,

@@ -138,6 +138,10 @@ _TAKEN = text(
 _GIVE_UP = text(
     "update placement set state = 'unknown', lease_until = null, look_at = :look_at where state = 'placing'"
 )
+_FORGET = text(
+    "delete from placement where id in (select id from placement"
+    " where tenant_id = :tenant_id and created_at < :before order by created_at limit :limit)"
+)
 
 
 def create_placement(connection: Connection, rows: Sequence[NewPlacement]) -> list[tuple[Placement, bool]]:
@@ -207,6 +211,14 @@ def give_up_placing(connection: Connection, rows: Sequence[tuple[float]]) -> lis
     for (look_at,) in rows:
         connection.execute(_GIVE_UP, {"look_at": look_at})
     return [None] * len(rows)
+
+
+def forget_placements(connection: Connection, rows: Sequence[tuple[int, float, int]]) -> list[int]:
+    """Deletes placements of (tenant, before, at most so many): their numbers, words and idempotency keys."""
+    return [
+        connection.execute(_FORGET, {"tenant_id": tenant_id, "before": before, "limit": limit}).rowcount
+        for tenant_id, before, limit in rows
+    ]
 
 
 def next_look(connection: Connection) -> float | None:

@@ -1,13 +1,13 @@
 """placed calls, and where an agent's row comes from
 
-Revision: 0006, after 0001
+Revision: 0006, after 0004
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0001"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("tenant_id", "idempotency_key", name=op.f("uq_placement_tenant_id_idempotency_key")),
         sa.UniqueConstraint("token", name=op.f("uq_placement_token")),
     )
-    op.create_index("ix_placement_created_at", "placement", ["created_at"])
+    op.create_index("ix_placement_tenant_id_created_at", "placement", ["tenant_id", "created_at"])
     op.create_index(
         "ix_placement_look_at",
         "placement",
