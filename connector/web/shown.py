@@ -38,12 +38,14 @@ def call(row: CallRow) -> CallOut:
 
 def details(view: CallView, country: str) -> CallDetails:
     """A call with its events read anew; `country` is the tenant's."""
-    placement = view.placement
+    placement, known = view.placement, view.call
+    if known.summary is None and placement is not None:
+        known = _wished(placement, known.tenant)
     return CallDetails(
         id=placement.token if placement is not None else None,
         call_sid=view.call.call_sid,
         state=placement.state if placement is not None else None,
-        call=call(view.call) if view.call.summary or placement is None else _wished(placement, view.call.tenant),
+        call=call(known),
         events=[event(row, country) for row in view.events],
         deliveries=[delivery(row) for row in view.deliveries],
         records=[record(row) for row in view.records],
@@ -59,24 +61,29 @@ def asked_for(row: Placement, sid: str) -> CallDetails:
         call_sid=None,
         state=row.state,
         reason=_text(reason),
-        call=_wished(row, sid),
+        call=call(_wished(row, sid)),
         events=[],
         deliveries=[],
         records=[],
     )
 
 
-def _wished(row: Placement, sid: str) -> CallOut:
-    """What is known of a call before anything came of it."""
-    return CallOut(
+def _wished(row: Placement, sid: str) -> CallRow:
+    """What is known of a call before anything came of it, as a fold would tell it."""
+    facts = {
+        "direction": "outbound",
+        "customer_number": row.customer,
+        "exophone": row.caller_id,
+        "agent_number": row.agent_number,
+        "custom_field": row.custom_field,
+    }
+    return CallRow(
+        id=0,
+        tenant_id=row.tenant_id,
         tenant=sid,
         call_sid=row.call_sid,
-        created_at=_time(row.created_at),
-        direction="outbound",
-        customer_number=row.customer,
-        exophone=row.caller_id,
-        agent_number=row.agent_number,
-        custom_field=row.custom_field,
+        created_at=row.created_at,
+        summary=json.dumps(facts),
     )
 
 

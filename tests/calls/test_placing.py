@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from connector.app import DATABASE, DIRECTORIES
+from connector.pipeline.retention import Retention
 from tests.calls.placed import CALLED, HOOK, RUNG, Placed, placed
 from tests.pipeline.world import EXOPHONE, SID, ManualClock
 
@@ -318,3 +320,19 @@ class TestUnsure:
             await p.look(121)  # on PostgreSQL another replica might still be at it before
             assert (await p.call(row["token"]))["state"] == "placed"
             assert len(exotel.connects) == 1
+
+
+async def test_what_was_asked_is_forgotten_with_the_calls(tmp_path: Path) -> None:
+    async with placed(tmp_path) as p:
+        _, body = await p.place(key="k1")
+        await p.done(body["id"])
+        tenant = p.app[DIRECTORIES].current.tenants[SID]
+        retention = Retention(p.app[DATABASE], p.clock)
+        p.clock.advance(89 * 86400)
+        await retention.prune(tenant)
+        assert (await p.call(body["id"]))["state"] == "placed"
+        p.clock.advance(2 * 86400)
+        await retention.prune(tenant)
+        assert await p.rows("select * from placement") == []
+        assert (await p.ask("GET", f"/api/v1/calls/{body['id']}"))[0] == 404
+        assert (await p.ask("GET", f"/api/v1/calls/{body['call_sid']}?tenant={SID}"))[0] == 200, "its tombstone"
