@@ -11,21 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connector.exotel.model import (
-    AgentRung,
-    Call,
-    CallEvent,
-    Digits,
-    Direction,
-    Leg,
-    Link,
-    Outcome,
-    Status,
-    Tag,
-    Unreached,
-)
-from connector.exotel.token import is_token
+from connector.exotel.model import AgentRung, Call, CallEvent, Digits, Direction, Leg, Link, Outcome, Status, Tag
 from connector.phone import is_number
+from connector.pipeline import placed
 
 Result = Literal["answered", "voicemail", "missed", "completed"]
 
@@ -104,7 +92,7 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     input_alone = bool(digits) and "end" in kinds and not rung and over
     outcome = _outcome(results, input_alone=input_alone)
 
-    unreached = _unreached(calls, outcome) if direction == "outbound" else None
+    unreached = placed.unreached(calls) if direction == "outbound" and outcome == "missed" else None
     agents = _agents_rung(rung, settled=over, outcome=outcome)
     agent_number, agent_email = _who_answered(facts, rung, direction, outcome)
     started_at = min((event.started_at for event in calls if event.started_at is not None), default=None)
@@ -131,9 +119,9 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         # An end before the start has been seen (reference exotel.md §2.2).
         ended_at=None if ended_at is not None and started_at is not None and ended_at < started_at else ended_at,
         disconnected_by=next((event.disconnected_by for event in reversed(calls) if event.disconnected_by), None),
-        custom_field=_custom_field(calls),
+        custom_field=placed.custom_field(calls),
         unreached=unreached,
-        machine=outcome == "answered" and _machine_answered(calls),
+        machine=outcome == "answered" and placed.machine_answered(calls),
         agent_open=any(agent.open for agent in rung),
         # What an agent did in the widget says nothing of whether the call goes on.
         last_event_at=max(fact.received_at for fact in facts),
@@ -277,39 +265,6 @@ def _status(facts: Sequence[_Fact], outcome: Outcome, *, over: bool) -> Status:
         reasons = [f.event.status for f in facts if f.result == "missed" and f.event.status in _UNANSWERED]
         return reasons[-1] if reasons else "no-answer"
     return next((fact.event.status for fact in reversed(facts) if fact.event.status != "unknown"), "unknown")
-
-
-def _unreached(events: Sequence[CallEvent], outcome: Outcome) -> Unreached | None:
-    """Who of the two was not reached, by the legs of the newest callback that tells both (reference exotel.md §4.2)."""
-    if outcome != "missed":
-        return None
-    for event in reversed(events):
-        if event.kind != "status" or event.event_type != "terminal" or not event.legs:
-            continue
-        agents, customers = event.legs[0], event.legs[1] if len(event.legs) > 1 else None
-        if agents.status in _UNANSWERED:
-            return Unreached(who="agent", status=_unanswered(agents.status))
-        if agents.status == "completed" or agents.on_call_duration_s:
-            told = customers.status if customers is not None else None
-            return Unreached(who="customer", status=_unanswered(told if told in _UNANSWERED else event.status))
-    return None
-
-
-def _unanswered(word: str | None) -> Status:
-    found: dict[str, Status] = {"busy": "busy", "failed": "failed", "canceled": "canceled"}
-    return found.get(word or "", "no-answer")
-
-
-def _machine_answered(events: Sequence[CallEvent]) -> bool:
-    """Whether a machine took the customer's leg of a callback; `NOTSURE` is no machine."""
-    callbacks = [event.legs for event in events if event.kind == "status" and len(event.legs) > 1]
-    return any((legs[1].answered_by or "").startswith("MACHINE") for legs in callbacks)
-
-
-def _custom_field(events: Sequence[CallEvent]) -> str | None:
-    """The newest that is the user's own: of a call that we placed, callbacks bring back our token."""
-    told = (event.custom_field for event in reversed(events))
-    return next((text for text in told if text and not is_token(text)), None)
 
 
 def _tag(event: CallEvent) -> Tag | None:
