@@ -24,7 +24,7 @@ def unreached(events: Sequence[CallEvent]) -> Unreached | None:
         if event.event_type != "terminal" or event.agent_number is None or not event.legs:
             continue
         agents, customers = event.legs[0], event.legs[1] if len(event.legs) > 1 else None
-        if agents.status in _UNANSWERED:
+        if agents.status is not None and agents.status in _UNANSWERED:
             return Unreached(who="agent", status=_UNANSWERED[agents.status])
         if agents.status == "completed" or agents.on_call_duration_s:
             told = (customers.status if customers is not None else None, event.status)
