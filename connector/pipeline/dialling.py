@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from connector.adapter import Agent
 from connector.errors import Declined
-from connector.phone import display, is_number, parse_number
+from connector.phone import is_number, parse_number
 from connector.tenants import Connection, Tenant
 
 
@@ -95,10 +95,10 @@ def _caller_id(tenant: Tenant, agent: Agent) -> str:
         return agent.caller_id
     if len(tenant.exophones) == 1:
         return next(iter(tenant.exophones))
-    known = ", ".join(display(number, tenant.country) for number in tenant.exophones) or "none"
+    known = ", ".join(tenant.exophones.values()) or "none"
     raise Declined(
         "no_caller_id",
-        f"Which ExoPhone shall the customer see? Set caller_id of {_name(agent)} (ExoPhones of the account: {known}).",
+        f"Which ExoPhone shall the customer see? Set caller_id of {_name(agent)} (the tenant file names: {known}).",
         "caller_id",
     )
 

@@ -110,6 +110,15 @@ class Placed:
         unsure = self.app[PIPELINE].unsure
         await unsure.look()
 
+    async def token_of(self, sid: str) -> dict[str, str]:
+        """Headers with a token of a user of this tenant."""
+
+        def made(sql: Any) -> str:
+            return users.add_token(sql, users.add_user(sql, new_token(), sid))
+
+        token = await asyncio.to_thread(self.app[DATABASE].transact, made)
+        return {"Authorization": f"Bearer {token}"}
+
     async def apply(self, file: dict[str, Any]) -> None:
         """Applies a tenant file to the running service."""
         parsed = parse(yaml.safe_dump(file), "test.yaml", {})

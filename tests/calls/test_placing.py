@@ -95,7 +95,7 @@ class TestPlacing:
         async with placed(tmp_path, exophones=lines) as p:
             status, body = await p.place()
             assert refused((status, body)) == (400, "no_caller_id", "caller_id")
-            assert EXOPHONE in body["error"]["message"]
+            assert "Support line, Sales line" in body["error"]["message"]
             await p.ask(
                 "PUT",
                 "/api/v1/agents",
@@ -107,6 +107,21 @@ class TestPlacing:
             )
             assert (await p.place(agent="2"))[0] == 202
             assert p.exotel.connects[0]["CallerId"] == "+918047494574"
+
+    async def test_a_strangers_token_learns_nothing(self, tmp_path: Path) -> None:
+        async with placed(tmp_path) as p:
+            _, body = await p.place(key="k1")
+            other = {"sid": "other1", "api_key": "k", "api_token": "t"}
+            await p.apply({"tenants": [other]})
+            stranger = await p.token_of("other1")
+            for path in (body["id"], body["call_sid"], f"{body['id']}?tenant={SID}"):
+                status, answer = await p.ask("GET", f"/api/v1/calls/{path}", headers=stranger)
+                assert refused((status, answer))[:2] == (404, "not_found")
+            own = await p.token_of(SID)
+            assert (await p.ask("GET", f"/api/v1/calls/{body['id']}", headers=own))[0] == 200
+            wish = {"tenant": SID, "connection": "support", "agent": "agent", "number": CALLED}
+            assert refused(await p.ask("POST", "/api/v1/calls", wish, stranger))[:2] == (404, "not_found")
+            assert len(p.exotel.connects) == 1
 
     async def test_without_a_public_address(self, tmp_path: Path) -> None:
         async with placed(tmp_path, public=False) as p:
