@@ -228,14 +228,14 @@ class TestNeverTwice:
 
 
 class TestUnsure:
-    async def unsure(self, p: Placed) -> str:
-        """A call that was placed, of which nobody tells."""
+    async def unsure(self, p: Placed) -> tuple[str, str]:
+        """A call that was placed, of which nobody tells: its id, and its CallSid at Exotel."""
         p.exotel.sends_callbacks = False
         p.exotel_faults.script.append("error_after")
         _, body = await p.place()
         assert body["state"] == "unknown"
         await p.player.idle()
-        return str(body["id"])
+        return body["id"], p.at_exotel(body["id"])
 
     async def test_found_by_from_to_and_time(self, tmp_path: Path) -> None:
         async with placed(tmp_path) as p:
@@ -247,14 +247,13 @@ class TestUnsure:
             ]
             for facts in others:
                 p.exotel.add_call(facts)
-            id_ = await self.unsure(p)
+            id_, sid = await self.unsure(p)
             asked = p.exotel.requests.total()
             await p.look(30)
             assert p.exotel.requests.total() == asked, "not before a minute"
             await p.look(31)
             found = await p.call(id_)
-            assert found["state"] == "placed"
-            assert p.told_with(found["call_sid"]) == id_
+            assert (found["state"], found["call_sid"]) == ("placed", sid)
             assert p.exotel.requests.total() == asked + 1
 
     async def test_the_schedule_and_the_end_of_it(self, tmp_path: Path) -> None:
@@ -279,7 +278,7 @@ class TestUnsure:
 
     async def test_exotel_down_proves_nothing(self, tmp_path: Path) -> None:
         async with placed(tmp_path) as p:
-            id_ = await self.unsure(p)
+            id_, _ = await self.unsure(p)
             p.exotel_faults.odds = {"error_before": 1.0}
             await p.look(5 * 3600)
             assert (await p.call(id_))["state"] == "unknown"
@@ -293,8 +292,30 @@ class TestUnsure:
             p.clock.advance(10)
             second = await self.unsure(p)
             await p.look(61)
-            sids = [(await p.call(id_))["call_sid"] for id_ in (first, second)]
-            assert [p.told_with(sid) for sid in sids] == [first, second]
+            for id_, sid in (first, second):
+                assert (await p.call(id_))["call_sid"] == sid
+
+    async def test_a_wrong_guess_is_put_right_by_the_callbacks(self, tmp_path: Path) -> None:
+        async with placed(tmp_path) as p:
+            pairs = [await self.unsure(p), await self.unsure(p)]
+            await p.look(61)
+            guessed = {id_: (await p.call(id_))["call_sid"] for id_, _ in pairs}
+            assert set(guessed.values()) == {sid for _, sid in pairs}
+            # Whatever was guessed of two calls of one second: their own callbacks say it was the other way round.
+            first, second = guessed
+            await p.callback(guessed[second], first)
+            assert (await p.call(first))["call_sid"] == guessed[second]
+            assert (await p.call(second))["state"] == "unknown"
+            await p.callback(guessed[first], second)
+            assert (await p.call(second))["call_sid"] == guessed[first]
+            await p.callback(guessed[second], first)
+            assert (await p.call(first))["call_sid"] == guessed[second]
+            assert (await p.call(second))["call_sid"] == guessed[first]
+
+            async def tickets() -> bool:
+                return len(p.crm.tickets) == 2
+
+            await p.until(tickets)
 
     async def test_many_are_asked_for_together(self, tmp_path: Path) -> None:
         async with placed(tmp_path) as p:
@@ -304,12 +325,12 @@ class TestUnsure:
                 p.exotel_faults.script.append("error_after")
                 ids.append((await p.place(number=f"0888464360{number}"))[1]["id"])
             await p.player.idle()
+            sids = [p.at_exotel(id_) for id_ in ids]
             asked = p.exotel.requests.total()
             await p.look(61)
             assert p.exotel.requests.total() == asked + 1
             found = [await p.call(id_) for id_ in ids]
-            assert {one["state"] for one in found} == {"placed"}
-            assert [p.told_with(one["call_sid"]) for one in found] == ids
+            assert [one["call_sid"] for one in found] == sids
 
     async def test_a_process_that_ended_in_between(self, tmp_path: Path) -> None:
         clock = ManualClock()
