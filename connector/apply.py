@@ -39,6 +39,7 @@ _SETTINGS: Final = (
     "exophones",
     "mask",
     "applets",
+    "calls",
 )
 
 

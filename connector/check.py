@@ -38,7 +38,7 @@ async def check_tenant(
     tenant: Tenant, box: SecretBox, config: Config, keep_region: Callable[[str], None] | None = None
 ) -> AsyncIterator[Finding]:
     """Looks at Exotel and at each enabled connection, as it goes. `keep_region`: see `check_exotel`."""
-    async with _session(tenant, tenant.connections, config) as client:
+    async with session(tenant, tenant.connections, config) as client:
         yield await check_exotel(client, tenant, keep_region)
         for connection in tenant.connections:
             if connection.enabled:
@@ -91,7 +91,7 @@ async def prepare(tenant: Tenant, connections: Iterable[Connection], box: Secret
     chosen = [one for one in connections if registry.get(one.adapter).prepare is not Adapter.prepare]
     if not chosen:
         return []
-    async with _session(tenant, chosen, config) as client:
+    async with session(tenant, chosen, config) as client:
         for connection in chosen:
             try:
                 await make_adapter(client, connection, box, config).prepare()
@@ -122,7 +122,7 @@ def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: Sec
     return registry.made_for(connection, CrmHttp(client, Unlimited()), home)
 
 
-def _session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:
+def session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:
     """A session that may reach private addresses only where the operator named them, and this service itself."""
     urls = [*exotel_urls(tenant), config.home_url, *(one.settings.get("base_url") or "" for one in connections)]
     return crm_http.session(frozenset(urlsplit(url).hostname or "" for url in urls))

@@ -13,7 +13,6 @@ from typing import Any, Final
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from connector import apply as applying
 from connector import check as checking
@@ -21,6 +20,8 @@ from connector import hooks, registry, users
 from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
+from connector.output import print_json as _print_json
+from connector.output import print_table as _print_table
 from connector.pipeline import replay as replaying
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.replay import Replayed, Wish
@@ -34,7 +35,6 @@ from connector.store.secrets import rekey as reseal
 from connector.tenants import Directory
 
 _SPAN: Final = re.compile(r"(\d+)([smhd])")
-_WIDE: Final = 500
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -341,24 +341,3 @@ def _records(records: Iterable[Mapping[str, Any]]) -> str:
 
 def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _print_json(rows: Iterable[Mapping[str, Any]]) -> None:
-    for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False))
-
-
-def _print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], what: str) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in ("at", "call_sid"))
-    for row in rows:
-        # Text from outside is no markup.
-        table.add_row(*("" if value is None else str(value).replace("[", r"\[") for value in row))
-    if not table.row_count:
-        click.echo(f"No {what}.")
-        return
-    terminal = Console(highlight=False)
-    # A file or a pipe has no width to fit into: nothing is folded there.
-    console = terminal if terminal.is_terminal else Console(highlight=False, width=_WIDE)
-    console.print(table)

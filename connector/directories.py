@@ -21,13 +21,14 @@ from connector.adapter import Adapter, Agent
 from connector.applets import Applets
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api.hosts import region_of
+from connector.hours import parse_hours
 from connector.masking import Mask
 from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
-from connector.tenants import RETENTION_DAYS, Connection, Directory, Ingress, RecordingAccess, Tenant
+from connector.tenants import RETENTION_DAYS, CallRules, Connection, Directory, Ingress, RecordingAccess, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,11 @@ def options_of(adapter: type[Adapter[Any]], written: Mapping[str, Any], country:
         if getattr(options, name)
     }
     return options.model_copy(update=numbers) if numbers else options
+
+
+def _call_rules(written: Mapping[str, Any]) -> CallRules:
+    hours = written.get("hours")
+    return CallRules(**{**written, "hours": parse_hours(hours) if hours else None})
 
 
 def version_of(connection: Sql) -> int:
@@ -206,6 +212,7 @@ class _Loader:
             exophones=settings.get("exophones", {}),
             mask=Mask.of((settings.get("mask") or {}).get("customer_numbers")),
             applets=self._applets(row["sid"], settings.get("applets")),
+            calls=_call_rules(settings.get("calls") or {}),
             connections=tuple(one for one in found if one is not None),
         )
 

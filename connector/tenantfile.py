@@ -28,6 +28,7 @@ from pydantic import (
 
 from connector.applets import Applets
 from connector.errors import ConfigError
+from connector.hours import parse_hours
 from connector.masking import Rule
 from connector.tenants import LINK_DAYS, RETENTION_LEAST_DAYS
 
@@ -126,6 +127,23 @@ class IngressPart(_Part):
         return self
 
 
+class CallsPart(_Part):
+    """How calls are placed (click to call); the limits are Exotel's (reference exotel.md §6.1)."""
+
+    record: bool = False
+    channels: Literal["single", "dual"] = "single"
+    time_limit_s: Annotated[int, Field(ge=1, le=14_400)] | None = None
+    ring_s: Annotated[int, Field(ge=1, le=60)] | None = None
+    retries: Annotated[int, Field(ge=0, le=3)] | None = None
+    hours: dict[str, str | list[str]] | None = None
+
+    @model_validator(mode="after")
+    def _hours_are_hours(self) -> "CallsPart":
+        if self.hours is not None:
+            parse_hours(self.hours)
+        return self
+
+
 class RetentionPart(_Part):
     """How long finished calls are kept."""
 
@@ -175,6 +193,7 @@ class TenantPart(_Part):
     exophones: dict[str, str] | None = None
     mask: MaskPart | None = None
     applets: Applets | None = None
+    calls: CallsPart | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 

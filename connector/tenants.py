@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from connector.adapter import Agent
 from connector.applets import Applets
+from connector.hours import Hours
 from connector.masking import Mask
 from connector.options import Options
 
@@ -41,6 +42,22 @@ class RecordingAccess:
 
     open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
     days: int = LINK_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """How calls are placed for a tenant; None: Exotel's own default (reference exotel.md §6.1)."""
+
+    record: bool = False
+    channels: Literal["single", "dual"] = "single"
+    #: Longest call.
+    time_limit_s: int | None = None
+    #: How long either side is rung.
+    ring_s: int | None = None
+    #: How often an agent who did not pick up is rung again.
+    retries: int | None = None
+    #: When calls may be placed, in the tenant's time zone; None: always.
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,7 @@ class Tenant:
     #: What people see of customers' numbers; None: all of them.
     mask: Mask | None = None
     applets: Applets = field(default_factory=Applets)
+    calls: CallRules = CallRules()
     connections: tuple[Connection, ...] = ()
 
     def connection(self, name: str) -> Connection | None:

@@ -77,7 +77,11 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     settings_model, options_model = ZohoCrmSettings, ZohoCrmOptions
     options: ZohoCrmOptions
     default_words: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "log_subject": {"missed": f"Missed call from {_NAME} ({{{{ number }}}})"}
+        "log_subject": {
+            "missed": f"Missed call from {_NAME} ({{{{ number }}}})",
+            # an outgoing call has a second of duration at least, so that the subject says that nobody was reached
+            "outbound": "Outgoing call to {{ number }}{% if not duration_s %} - {{ outcome }}{% endif %}",
+        }
     }
     authorization = "Zoho-oauthtoken {token}"
     account_by_login = True

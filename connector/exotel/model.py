@@ -123,6 +123,16 @@ class AgentRung(_Frozen):
     free: bool = False
 
 
+class Unreached(_Frozen):
+    """Who did not come to the phone in a call that we placed, and how: no-answer, busy, failed or canceled.
+
+    The agent is rung first. A customer who is `canceled` was still being rung when the agent hung up.
+    """
+
+    who: Literal["agent", "customer"]
+    status: Status
+
+
 class Link(_Frozen):
     """An agent tied the call to this ticket of a connection, in the widget."""
 
@@ -162,6 +172,10 @@ class Call(_Frozen):
     ended_at: datetime | None = None
     disconnected_by: str | None = None
     custom_field: str | None = None
+    #: Of a placed call that nobody had: who was not reached, where it is told.
+    unreached: Unreached | None = None
+    #: A machine took the call that we placed.
+    machine: bool = False
     #: An agent was rung and neither a Terminal popup nor an end of the call came since.
     agent_open: bool = False
     #: Unix time (UTC) of the newest event's arrival, and of the newest terminal event's (None: none came).

@@ -31,9 +31,9 @@ class ExotelAccounts:
         session: aiohttp.ClientSession,
         directory: Callable[[], Directory],
         clock: Clock,
-        buckets: Buckets,
+        buckets: Buckets | None = None,
     ) -> None:
-        """`buckets`: what replicas share of a tenant's budget (`Accounts.buckets`)."""
+        """`buckets`: what replicas share of a tenant's budget (`Accounts.buckets`); a command counts its own."""
         self._db = db
         self._session = session
         self._directory = directory

@@ -26,6 +26,7 @@ from connector.exotel.model import (
     Tag,
 )
 from connector.phone import is_number
+from connector.pipeline import placed
 
 Result = Literal["answered", "voicemail", "missed", "completed"]
 
@@ -105,6 +106,7 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     input_alone = bool(digits) and "end" in kinds and not rung and over
     outcome = _outcome(results, input_alone=input_alone)
 
+    unreached = placed.unreached(calls) if direction == "outbound" and outcome == "missed" else None
     agents = _agents_rung(rung, settled=over, outcome=outcome)
     recording_url = _recording(facts, outcome)
     promises = [
@@ -122,7 +124,7 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         agent_email=agent_email,
         agents=agents,
         outcome=outcome,
-        status=_status(facts, outcome, over=over),
+        status=unreached.status if unreached is not None else _status(facts, outcome, over=over),
         kinds=kinds,
         missed="missed" in results,
         voicemail="voicemail" in results,
@@ -136,7 +138,9 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         # An end before the start has been seen (reference exotel.md §2.2).
         ended_at=None if ended_at is not None and started_at is not None and ended_at < started_at else ended_at,
         disconnected_by=next((event.disconnected_by for event in reversed(calls) if event.disconnected_by), None),
-        custom_field=next((event.custom_field for event in reversed(calls) if event.custom_field), None),
+        custom_field=placed.custom_field(calls),
+        unreached=unreached,
+        machine=outcome == "answered" and placed.machine_answered(calls),
         agent_open=any(agent.open for agent in rung),
         # What an agent did in the widget says nothing of whether the call goes on.
         last_event_at=max(fact.received_at for fact in facts),

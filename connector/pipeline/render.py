@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from connector.adapter import Adapter, Agent, Entry, Ref, Sales
 from connector.errors import ConfigError, Rejected
-from connector.exotel.model import Call, Outcome
+from connector.exotel.model import Call, Outcome, Unreached
 from connector.masking import shown
 from connector.options import ChatOptions, Options
 from connector.phone import display
@@ -54,7 +54,7 @@ _MADE_OF: Final[Mapping[str, tuple[str | None, str]]] = {
 }
 _READ_OF_A_CALL: Final = {
     *("direction", "outcome", "status", "customer_number", "exophone", "agent_number", "duration_s"),
-    *("recording_url", "started_at", "ended_at", "disconnected_by", "voicemail"),
+    *("recording_url", "started_at", "ended_at", "disconnected_by", "voicemail", "machine"),
 }
 _LINE_ENDS: Final = re.compile(r"(?i)<br ?/?>|</p>|</div>")
 
@@ -182,6 +182,10 @@ def clock_time(seconds: int) -> str:
 
 
 def _outcome(call: Call, outcome: Outcome) -> str:
+    if call.machine:
+        return "Answered by a machine"
+    if call.unreached is not None and outcome == "missed":
+        return f"{_UNREACHED[call.unreached.status]} ({_who(call.unreached)})"
     if outcome == "missed" and call.status in _UNREACHED:
         return (
             f"{_OUTCOMES[outcome]} ({_UNREACHED[call.status]})"
@@ -189,6 +193,14 @@ def _outcome(call: Call, outcome: Outcome) -> str:
             else _UNREACHED[call.status]
         )
     return _OUTCOMES[outcome]
+
+
+def _who(unreached: Unreached) -> str:
+    """Who did not come to the phone, of a call that we placed."""
+    if unreached.who == "customer" and unreached.status == "canceled":
+        return "the agent hung up before the customer answered"
+    what = {"busy": "was busy", "failed": "could not be reached", "canceled": "did not take the call"}
+    return f"the {unreached.who} {what.get(unreached.status, 'did not answer')}"
 
 
 def _exophone(call: Call, target: Target) -> str:

@@ -22,12 +22,14 @@ from connector.pipeline import replay as replaying
 from connector.pipeline.accept import WAIT_S, Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
+from connector.pipeline.dialling import Wish
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
 from connector.pipeline.lines import Lines
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.owners import ContactOwners
+from connector.pipeline.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.plan import Target
 from connector.pipeline.recorder import Recorder
 from connector.pipeline.recordings import Recordings
@@ -35,9 +37,11 @@ from connector.pipeline.replay import Replayed
 from connector.pipeline.replicas import Replicas
 from connector.pipeline.routing import Routing
 from connector.pipeline.runner import Result, Runner
+from connector.pipeline.unsure import Unsure
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import Work
+from connector.store.queries.placements import Placement, give_up_placing
 from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
 from connector.tenants import Connection, Directory, Tenant
@@ -83,6 +87,8 @@ class Pipeline:
         self._recordings: Recordings | None = None
         self._routing: Routing | None = None
         self._dispatcher: Dispatcher | None = None
+        self._placing: Placing | None = None
+        self._unsure: Unsure | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -94,6 +100,7 @@ class Pipeline:
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
+            await self._db.write(give_up_placing, (self._clock.now() + FIRST_LOOK_S,))
         async with (
             crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client,
             Replicas(self._db, self._clock).running() as replicas,
@@ -113,7 +120,7 @@ class Pipeline:
                 self._db, client, lambda: self._directories.current, self._clock, self._accounts.buckets
             )
             self._recorder = Recorder(
-                self._db, self._caller, lambda: self._directories.current, self._clock, self._public_url
+                self._db, self._client, lambda: self._directories.current, self._clock, self._public_url
             )
             self._recordings = Recordings(self._exotel)
             contacts = Contacts(self._db, self._clock)
@@ -124,8 +131,13 @@ class Pipeline:
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
+            self._placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
+            self._unsure = Unsure(self._db, self._placing, self._client, lambda: self._directories.current, self._clock)
             self._directories.on_change.append(self._changed)
-            loops = [asyncio.create_task(self._probe_loop(), name="probes")]
+            loops = [
+                asyncio.create_task(self._probe_loop(), name="probes"),
+                asyncio.create_task(self._unsure.run(), name="unsure calls"),
+            ]
             if not self._db.single_process:
                 loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
@@ -136,6 +148,7 @@ class Pipeline:
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
+                await self._placing.stop()
                 for task in (*loops, *self._side_tasks):
                     task.cancel()
                 await asyncio.gather(*loops, *self._side_tasks, return_exceptions=True)
@@ -182,13 +195,33 @@ class Pipeline:
         assert self._routing is not None, "the pipeline does not run"
         return self._routing
 
+    @property
+    def unsure(self) -> Unsure:
+        """Looks for placed calls of unknown outcome. Only while the pipeline runs."""
+        assert self._unsure is not None, "the pipeline does not run"
+        return self._unsure
+
     async def _list_users(self, tenant: Tenant) -> list[User]:
-        return await self.exotel.client(tenant, "caller").people.list_users()
+        return await self._client(tenant).people.list_users()
 
     # --- accept ---
 
     async def accept(self, received: Received) -> None:
         """Returns once the event is durable. Raises `StoreBusy`: it is not, and nothing of it was kept."""
+        if received.kind == "status":
+            await self._recognise(received)
+        await self._accept(received)
+
+    async def _recognise(self, received: Received) -> None:
+        """Where it is the callback of a call that we placed, says so first: the fold then knows the user's words."""
+        assert self._placing is not None, "the pipeline does not run"
+        try:
+            await self._placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
+        except StoreBusy as error:
+            # Exotel may not tell it again: what matters is that the callback is kept. The call is found by its numbers.
+            log.warning("a placed call was not recognised", extra={"error": str(error)})
+
+    async def _accept(self, received: Received) -> None:
         directory = self._directories.current
         tenant = directory.tenants_by_id[received.tenant_id]
         event = event_of(received, tenant, self.accounts.paused())
@@ -252,6 +285,11 @@ class Pipeline:
         """Lets a paused account's work through again."""
         await self.accounts.resume(account)
 
+    async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
+        """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
+        assert self._placing is not None, "the pipeline does not run"
+        return await self._placing.place(tenant, wish, who)
+
     async def replay(
         self,
         tenant_id: int,
@@ -276,7 +314,7 @@ class Pipeline:
 
     # --- inside ---
 
-    def _caller(self, tenant: Tenant) -> Exotel:
+    def _client(self, tenant: Tenant) -> Exotel:
         return self.exotel.client(tenant, "caller")
 
     def _current(self, connection: Connection) -> Connection:

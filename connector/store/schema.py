@@ -130,6 +130,8 @@ agent = Table(
     Column("outbound", Boolean, nullable=False, server_default=text("false")),
     #: JSON: further ids of the same user
     Column("ids", Text, nullable=False, server_default="{}"),
+    #: Who wrote the row last: file, import, sync. Each leaves the rows of those before it alone.
+    Column("origin", String(8), nullable=False, server_default="file"),
     UniqueConstraint("connection_id", "crm_id"),
 )
 
@@ -153,6 +155,48 @@ call = Table(
         "created_at",
         sqlite_where=text("customer is not null"),
         postgresql_where=text("customer is not null"),
+    ),
+)
+
+#: A call that we were asked to place. The row is there before Exotel hears of it, so that none is placed twice; the
+#: call's own row follows once its CallSid is known, by whichever way that comes first.
+placement = Table(
+    "placement",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: Its public id, and the CustomField that Exotel tells us in its callbacks.
+    Column("token", String(32), nullable=False, unique=True),
+    Column("connection_id", ForeignKey("connection.id", ondelete="SET NULL")),
+    #: The agent's id in the CRM
+    Column("agent", String(128), nullable=False),
+    #: From, To and CallerId: E.164, the agent's may be `sip:…`
+    Column("agent_number", String(255), nullable=False),
+    Column("customer", String(255), nullable=False),
+    Column("caller_id", String(64), nullable=False),
+    #: The user's own.
+    Column("custom_field", Text),
+    #: The client's key for one wish, and the hash of what was wished: asked again, it gets the same answer.
+    Column("idempotency_key", String(255)),
+    Column("asked", String(64), nullable=False),
+    #: placing, placed, unknown, refused, not_placed
+    Column("state", String(16), nullable=False),
+    Column("call_sid", String(128)),
+    #: JSON {"code", "message", "field"}: why it was refused.
+    Column("refusal", Text),
+    #: When it is looked for at Exotel next, and until when somebody does.
+    Column("look_at", Double),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("tenant_id", "call_sid"),
+    UniqueConstraint("tenant_id", "idempotency_key"),
+    Index("ix_placement_tenant_id_created_at", "tenant_id", "created_at"),
+    Index(
+        "ix_placement_look_at",
+        "look_at",
+        sqlite_where=text("look_at is not null"),
+        postgresql_where=text("look_at is not null"),
     ),
 )
 

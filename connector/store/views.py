@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal_column, not_, or_, select
 
 from connector.store import schema
+from connector.store.queries.placements import Placement, find_placement, placement_of_call
 
 DeliveryFilter = Literal["pending", "retrying", "done", "dead"]
 
@@ -91,9 +92,10 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """A call with all that hangs on it, oldest events first."""
+    """A call with all that hangs on it, oldest events first. `placement`: where it was placed here."""
 
     call: CallRow
+    placement: Placement | None
     events: tuple[EventRow, ...]
     deliveries: tuple[DeliveryRow, ...]
     records: tuple[RecordRow, ...]
@@ -214,6 +216,7 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
     deliveries = _deliveries().where(_delivery.call_id == found.id).order_by(_connection.name)
     return CallView(
         call=found,
+        placement=placement_of_call(connection, tenant_id, call_sid),
         events=tuple(EventRow(*row) for row in connection.execute(events)),
         deliveries=tuple(DeliveryRow(*row) for row in connection.execute(deliveries)),
         records=(
@@ -222,6 +225,15 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
             *_buried(connection, tenant_id, call_sid),
         ),
     )
+
+
+def placed(connection: Connection, tenant_id: int | None, token: str) -> tuple[Placement, str] | None:
+    """A call that was asked for, by its public id, and its tenant's SID."""
+    found = find_placement(connection, token)
+    if found is None or tenant_id not in (None, found.tenant_id):
+        return None
+    sid: str = connection.execute(select(_tenant.sid).where(_tenant.id == found.tenant_id)).scalar_one()
+    return found, sid
 
 
 def pruned_call(connection: Connection, tenant_id: int, call_sid: str) -> PrunedCall | None:

@@ -1,8 +1,8 @@
 """The API's description in OpenAPI 3.1, from the table of operations and its pydantic models."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -35,6 +35,15 @@ class Described:
     says: Callable[..., Awaitable[BaseModel]]
     asks: type[BaseModel]
     answers: type[BaseModel]
+    _: KW_ONLY
+    #: Status of the answer where it went well.
+    status: int = 200
+    #: Headers that a request may have, and what they say.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: What stands in the query of an operation that has a body.
+    query: type[BaseModel] | None = None
+    #: Refusals of its own: status -> words.
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
 
 def document(operations: Sequence[Described]) -> dict[str, Any]:
@@ -66,15 +75,26 @@ def _operation(one: Described) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"\{(\w+)\}", one.path)
+        ]
+        + [
+            {"name": name, "in": "header", "required": False, "description": words, "schema": {"type": "string"}}
+            for name, words in one.headers.items()
         ],
         "responses": {
-            "200": {"description": (one.answers.__doc__ or "").partition("\n")[0], "content": _json(one.answers)},
-            **{status: {"description": words, "content": _json(Error)} for status, words in _REFUSALS.items()},
+            str(one.status): {
+                "description": (one.answers.__doc__ or "").partition("\n")[0],
+                "content": _json(one.answers),
+            },
+            **{
+                status: {"description": words, "content": _json(Error)}
+                for status, words in {**_REFUSALS, **one.refusals}.items()
+            },
         },
     }
     if one.method in _BY_QUERY:
         operation["parameters"] += _query(one.asks)
     else:
+        operation["parameters"] += _query(one.query) if one.query is not None else []
         operation["requestBody"] = {"required": True, "content": _json(one.asks)}
     return operation
 

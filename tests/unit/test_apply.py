@@ -264,6 +264,27 @@ def test_calls_are_kept_for_ninety_days_or_as_the_tenant_says(store: Store) -> N
     assert store.directory().tenants["t1"].retention_days == 90
 
 
+def test_how_calls_are_placed(store: Store) -> None:
+    written = "calls: {record: true, channels: dual, ring_s: 30, hours: {mon-fri: '09:00-19:00'}}"
+    assert store.apply(tenant_of(more=f"{written},")).changes
+    rules = store.directory().tenants["t1"].calls
+    assert (rules.record, rules.channels, rules.ring_s, rules.retries) == (True, "dual", 30, None)
+    assert rules.hours is not None
+    assert rules.hours.days[0] == ((540, 1140),)
+    assert store.apply(tenant_of(more="calls: null,")).changes == ["t1: calls changed"]
+    assert store.directory().tenants["t1"].calls.hours is None
+    for wrong, words in [
+        ("{hours: {mon: 9-17}}", "'9-17' are no hours"),
+        ("{ring_s: 61}", "tenants[0].calls.ring_s"),
+        ("{retries: 4}", "tenants[0].calls.retries"),
+        ("{channels: stereo}", "tenants[0].calls.channels"),
+        ("{recording: true}", "tenants[0].calls.recording: unknown key"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            store.apply(tenant_of(more=f"calls: {wrong},"))
+        assert words in str(caught.value)
+
+
 def test_agents_are_put_in_place(store: Store) -> None:
     store.apply(tenant_of(connection_of("agents: [{crm_id: 1, name: A}, {crm_id: 2, name: B}]")))
     changed = store.apply(tenant_of(connection_of("agents: [{crm_id: 2, name: C}, {crm_id: 3, phone: 'sip:x@y'}]")))

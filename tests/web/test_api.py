@@ -57,15 +57,18 @@ class Api:
         async with self.client.get(path, params=params, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
-    async def ask(self, method: str, path: str, token: str | None, asked: dict[str, str]) -> tuple[int, Any]:
+    async def ask(self, method: str, path: str, token: str | None, asked: dict[str, Any]) -> tuple[int, Any]:
         """Whatever the method, `asked` where it belongs."""
-        if method == "POST":
-            return await self.post(path, asked, token)
+        if method in ("POST", "PUT"):
+            return await self.send(method, path, asked, token)
         async with self.client.request(method, path, params=asked, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
     async def post(self, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
-        async with self.client.post(path, json=body, headers=bearer(token)) as answer:
+        return await self.send("POST", path, body, token)
+
+    async def send(self, method: str, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
+        async with self.client.request(method, path, json=body, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
 
@@ -101,10 +104,15 @@ class TestWhoSeesWhat:
     """Every route, for nobody, for a stranger, for those who may."""
 
     #: Requests of each operation for what belongs to the tenant MINE.
-    ASKED: ClassVar[tuple[tuple[str, str, dict[str, str]], ...]] = (
+    ASKED: ClassVar[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         ("GET", "/api/v1/calls", {"tenant": MINE}),
         ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/deliveries", {"tenant": MINE}),
+        ("POST", "/api/v1/calls", {"tenant": MINE, "connection": "support", "agent": "1", "number": "08884643606"}),
+        ("GET", "/api/v1/agents", {"tenant": MINE}),
+        ("PUT", "/api/v1/agents", {"tenant": MINE, "connection": "support", "agents": []}),
+        ("GET", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example"}),
+        ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
         ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/metrics", {}),
@@ -143,6 +151,8 @@ class TestWhoSeesWhat:
         assert (await api.get("/api/v1/calls", TOKENS.reader))[0] == 200
         answer = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}, TOKENS.reader)
         assert refused(answer) == (403, "forbidden", None)
+        for method, path, asked in self.ASKED[3:4] + self.ASKED[5:6] + self.ASKED[7:8]:
+            assert refused(await api.send(method, path, asked, TOKENS.reader)) == (403, "forbidden", None)
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/openapi.json"])
     async def test_open_on_purpose(self, api: Api, path: str) -> None:
