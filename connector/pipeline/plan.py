@@ -16,6 +16,8 @@ from connector.tenants import Connection, Tenant
 
 #: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
 QUIET_S: Final = 120.0
+#: Where Call Details are asked, what only time tells waits so much longer for the answer: looks begin every 30 s.
+ASKED_S: Final = 60.0
 #: With an agent on the line nothing is concluded before Exotel's longest call.
 LONGEST_CALL_S: Final = 4 * 3600.0
 #: After a terminal event an input that was overtaken on its way may still come.
@@ -29,6 +31,8 @@ class Target:
     tenant: Tenant
     connection: Connection
     adapter: type[Adapter[Any]]
+    #: Exotel is asked for what calls lack, and answers.
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ class Plan:
 def plan(call: Call, target: Target, now: float) -> Plan:
     """What the call should leave in this connection's CRM, as far as it is known at `now`."""
     quiet_at = call.last_event_at + (LONGEST_CALL_S if call.agent_open else QUIET_S)
-    quiet = now >= quiet_at
+    if target.asks and not call.agent_open:
+        quiet_at += ASKED_S
+    quiet = call.closed or now >= quiet_at
     outcome = outcome_of(call, quiet=quiet)
     look_again_at = None if call.over or quiet else quiet_at
     not_due = _not_due(call, target)
@@ -121,6 +127,8 @@ def outcome_of(call: Call, *, quiet: bool) -> Outcome:
         return call.outcome
     if any(agent.answered for agent in call.agents):
         return "answered"
+    if call.recording_url and call.direction == "inbound":
+        return "voicemail"  # nobody is known to have talked, yet there is something to hear: Call Details alone
     if call.agents:
         return "missed"
     if _took_input(call):
@@ -172,7 +180,13 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
     recording = call.recording_url if options.recording != "none" else None
     if recording or talk_time(call, outcome):
         steps.append(
-            Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
+            Step(
+                "note:recording",
+                "note",
+                "note",
+                "voicemail" if call.voicemail or outcome == "voicemail" else "recording",
+                needs=("ticket",),
+            )
         )
     return tuple(steps)
 
@@ -180,7 +194,7 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
 def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) -> str | None:
     """Which ticket: the first that holds (design, section 6)."""
     inbound = call.direction == "inbound"
-    if call.voicemail:
+    if call.voicemail or outcome == "voicemail":
         return "voicemail"
     if inbound and (call.missed or outcome == "missed"):
         return "missed"
@@ -206,9 +220,13 @@ def _sales(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
     options = target.connection.options
     steps = [Step("log", "call_log", "log", _variant(call, outcome), agent=who)]
     follows = isinstance(options, TaskOptions) and options.follow_up != "none" and issubclass(target.adapter, Tasks)
-    unreached = call.missed or call.voicemail or outcome == "missed"
+    unreached = call.missed or call.voicemail or outcome in ("missed", "voicemail")
     if follows and unreached and call.direction == "inbound":
-        steps.append(Step("task", "task", "task", "voicemail" if call.voicemail else "missed", agent=who))
+        steps.append(
+            Step(
+                "task", "task", "task", "voicemail" if call.voicemail or outcome == "voicemail" else "missed", agent=who
+            )
+        )
     return tuple(steps)
 
 

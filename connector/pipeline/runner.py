@@ -23,7 +23,8 @@ from connector.errors import (
     RateLimited,
     StoreBusy,
 )
-from connector.exotel.model import Call, Link
+from connector.exotel.details import NO_RECORDING, read_details
+from connector.exotel.model import Call, Link, NoRecording
 from connector.exotel.parse import parse_request
 from connector.pipeline.attempt import Attempt
 from connector.pipeline.contacts import Contacts
@@ -82,6 +83,11 @@ def read(events: list[StoredEvent], country: str) -> list[Arrived]:
             act = json.loads(event.body or b"{}")
             link = Link(connection=event.connection_id or "", id=str(act["ticket"]), url=act.get("url"))
             arrived.append(Arrived(link, event.received_at, event.id))
+            continue
+        if event.source == "details":
+            found = NoRecording() if event.kind == NO_RECORDING else read_details(event.body or b"{}", country)
+            if found is not None:
+                arrived.append(Arrived(found, event.received_at, event.id))
             continue
         try:
             parsed = parse_request(
