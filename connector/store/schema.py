@@ -311,6 +311,16 @@ gate = Table(
     Column("updated_at", Double, nullable=False),
 )
 
+#: Periodic jobs, as `retention:exotel535`: who runs one now, and when it is due next on whichever process is free.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("due_at", Double, nullable=False, server_default=text("0")),
+)
+
 #: The newest popup per call and agent, for the agents' browsers.
 popup = Table(
     "popup",
@@ -353,6 +363,14 @@ audit = Table(
     Column("tenant_id", _Id),
     #: JSON without secrets
     Column("detail", Text, nullable=False, server_default="{}"),
+    # What retention has not emptied yet.
+    Index(
+        "ix_audit_detail",
+        "tenant_id",
+        "at",
+        sqlite_where=text("detail <> '{}'"),
+        postgresql_where=text("detail <> '{}'"),
+    ),
 )
 
 user = Table(
@@ -377,7 +395,9 @@ api_token = Table(
     Column("revoked_at", Double),
 )
 
-#: What retention leaves of a written record, for 210 days: a backfill never writes an old call twice.
+#: What retention leaves of a call for a connection, for 210 days: nothing is written for it a second time. One row per
+#: record; `ref_id` is null where the CRM never said whether it has it. A call that nothing was to be written for leaves
+#: one row with an empty slot, of kind `none`.
 tombstone = Table(
     "tombstone",
     metadata,
@@ -389,6 +409,8 @@ tombstone = Table(
     Column("ref_id", String(255)),
     Column("url", Text),
     Column("made_at", Double, nullable=False, index=True),
+    #: When the call was first heard of.
+    Column("call_at", Double),
 )
 
 # --- the local desk: a help desk of our own behind /desk/v1, kept apart from the pipeline's tables ---
