@@ -136,6 +136,10 @@ def outcome_of(call: Call, *, quiet: bool) -> Outcome:
     return "missed"
 
 
+def _left_voicemail(call: Call, outcome: Outcome) -> bool:
+    return call.voicemail or outcome == "voicemail"
+
+
 def _took_input(call: Call) -> bool:
     return bool(call.kinds & {"ivr", "gather"})
 
@@ -184,7 +188,7 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
                 "note:recording",
                 "note",
                 "note",
-                "voicemail" if call.voicemail or outcome == "voicemail" else "recording",
+                "voicemail" if _left_voicemail(call, outcome) else "recording",
                 needs=("ticket",),
             )
         )
@@ -194,7 +198,7 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
 def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) -> str | None:
     """Which ticket: the first that holds (design, section 6)."""
     inbound = call.direction == "inbound"
-    if call.voicemail or outcome == "voicemail":
+    if _left_voicemail(call, outcome):
         return "voicemail"
     if inbound and (call.missed or outcome == "missed"):
         return "missed"
@@ -223,9 +227,7 @@ def _sales(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
     unreached = call.missed or call.voicemail or outcome in ("missed", "voicemail")
     if follows and unreached and call.direction == "inbound":
         steps.append(
-            Step(
-                "task", "task", "task", "voicemail" if call.voicemail or outcome == "voicemail" else "missed", agent=who
-            )
+            Step("task", "task", "task", "voicemail" if _left_voicemail(call, outcome) else "missed", agent=who)
         )
     return tuple(steps)
 

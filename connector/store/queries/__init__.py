@@ -22,6 +22,7 @@ from connector.store.queries.claiming import (
 from connector.store.queries.contacts import ContactClaim, ContactRow, claim_contact, forget_contacts
 from connector.store.queries.gates import gates, write_gates
 from connector.store.queries.journal import Finish, JournalWrite, write_journal
+from connector.store.queries.looking import Lack, Look, all_looks, due_looks, looked, stage_at
 
 __all__ = [
     "Claim",
@@ -29,22 +30,28 @@ __all__ = [
     "ContactRow",
     "Finish",
     "JournalWrite",
+    "Lack",
+    "Look",
     "NewEvent",
     "StepRow",
     "StoredEvent",
     "Work",
     "accept",
+    "all_looks",
     "claim",
     "claim_contact",
     "due",
+    "due_looks",
     "forget_contacts",
     "gates",
     "load",
+    "looked",
     "mark",
     "promote",
     "release_all",
     "restored_at",
     "revision_options",
+    "stage_at",
     "write_gates",
     "write_journal",
 ]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from connector.errors import LeaseLost
 from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
 from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_values
+from connector.store.queries.looking import Lack, write_lacks
 from connector.store.rows import as_rows, rows_of
 
 
@@ -26,6 +27,8 @@ class Finish:
     revision: int | None
     summary: str | None
     customer: str | None
+    #: What Exotel is still to be asked for; None: the attempt does not tell, or nobody is asked.
+    lack: Lack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     renewals: list[dict[str, Any]] = []
     finishes: list[dict[str, Any]] = []
     summaries: list[dict[str, Any]] = []
+    lacks: list[tuple[int, int, Lack]] = []
     for write in rows:
         work = write.work
         mine = held.get(work.id)
@@ -107,6 +111,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
                         "call_id": work.call_id,
                     }
                 )
+            if write.finish.lack is not None:
+                lacks.append((work.call_id, work.tenant_id, write.finish.lack))
         results.append(overtaken)
     for statement, values in (
         (_WRITE_STEP, steps),
@@ -117,6 +123,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     ):
         if values:
             connection.execute(statement, as_rows(values))
+    if lacks:
+        write_lacks(connection, lacks)
     return results
 
 
