@@ -1,11 +1,10 @@
 """`connector check`: proves a tenant's keys, at its CRMs and at Exotel, before a call depends on them."""
 
 import re
-from base64 import b64encode
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -14,13 +13,10 @@ from connector.adapter import Adapter, Home
 from connector.config import Config
 from connector.crm_http import CrmHttp, Unlimited
 from connector.errors import ConfigError, CrmError
+from connector.exotel.api.hosts import Hosts, discover
+from connector.pipeline.exotel_accounts import exotel_urls
 from connector.store.secrets import SecretBox
 from connector.tenants import Connection, Tenant
-
-#: Exotel's API hosts (reference exotel.md §5).
-HOSTS: Final[Mapping[str, str]] = {"singapore": "https://api.exotel.com", "mumbai": "https://api.in.exotel.com"}
-
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=15, connect=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +34,12 @@ class Finding:
         return self.is_good and not self.missing
 
 
-async def check_tenant(tenant: Tenant, box: SecretBox, config: Config) -> AsyncIterator[Finding]:
-    """Looks at Exotel and at each enabled connection, as it goes."""
+async def check_tenant(
+    tenant: Tenant, box: SecretBox, config: Config, keep_region: Callable[[str], None] | None = None
+) -> AsyncIterator[Finding]:
+    """Looks at Exotel and at each enabled connection, as it goes. `keep_region`: see `check_exotel`."""
     async with _session(tenant, tenant.connections, config) as client:
-        yield await check_exotel(client, tenant)
+        yield await check_exotel(client, tenant, keep_region)
         for connection in tenant.connections:
             if connection.enabled:
                 yield await check_connection(client, connection, box, config)
@@ -84,51 +82,20 @@ async def prepare(tenant: Tenant, connections: Iterable[Connection], box: Secret
     return warnings
 
 
-async def check_exotel(client: aiohttp.ClientSession, tenant: Tenant) -> Finding:
-    """Proves the account's API key and token. A wrong region looks like a wrong SID, so the other one is asked too."""
-    answers: dict[str, int] = {}
-    hosts = _hosts(tenant)
-    for region in sorted(hosts, key=lambda region: region != tenant.region):
-        try:
-            answers[region] = await _status(client, hosts[region], tenant)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            words = f"its API could not be reached in {region} ({type(error).__name__})"
-            return Finding("Exotel", is_good=False, words=words)
-        if answers[region] == 200 or answers[region] not in (401, 403, 404):
-            break
-    return _verdict(tenant, answers)
-
-
-def _verdict(tenant: Tenant, answers: Mapping[str, int]) -> Finding:
-    good = [region for region, status in answers.items() if status == 200]
-    if good and good[0] != tenant.region and tenant.region in answers:
-        words = f"the account {tenant.sid} is in {good[0]}: set region: {good[0]}"
+async def check_exotel(
+    client: aiohttp.ClientSession, tenant: Tenant, keep_region: Callable[[str], None] | None = None
+) -> Finding:
+    """Proves the account's API key and token, and finds its region, which `keep_region` gets where no file tells it."""
+    hosts = Hosts(tenant.region, tenant.api_url)
+    found = await discover(client, hosts, sid=tenant.sid, api_key=tenant.api_key, api_token=tenant.api_token)
+    if found.region is None:
+        return Finding("Exotel", is_good=False, words=found.words)
+    if tenant.region_is == "told" and found.region != tenant.region:
+        words = f"the account {tenant.sid} is in {found.region}: set region: {found.region}"
         return Finding("Exotel", is_good=False, words=words)
-    if good:
-        return Finding("Exotel", is_good=True, words=f"account {tenant.sid}, {tenant.region}")
-    statuses = set(answers.values())
-    if statuses == {404}:
-        words = f"there is no account {tenant.sid}: sid is the Account SID under API settings"
-    elif statuses & {401, 403}:
-        words = "refuses api_key or api_token: take both from API settings, with access to this account"
-    else:
-        words = f"its API answered {max(statuses)}; try again later"
-    return Finding("Exotel", is_good=False, words=words)
-
-
-def _hosts(tenant: Tenant) -> dict[str, str]:
-    """Region -> API address; one entry where the operator set one address for everything."""
-    if isinstance(tenant.api_url, str):
-        return {tenant.region: tenant.api_url}
-    return {**HOSTS, **(tenant.api_url or {})}
-
-
-async def _status(client: aiohttp.ClientSession, host: str, tenant: Tenant) -> int:
-    pair = f"{tenant.api_key.get_secret_value()}:{tenant.api_token.get_secret_value()}"
-    headers = {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-    url = f"{host}/v1/Accounts/{quote(tenant.sid, safe='')}.json"
-    async with client.get(url, headers=headers, allow_redirects=False, timeout=_TIMEOUT) as answer:
-        return answer.status
+    if tenant.region_is != "told" and len(hosts.regions) > 1 and keep_region is not None:
+        keep_region(found.region)
+    return Finding("Exotel", is_good=True, words=f"account {tenant.sid}, {found.region}")
 
 
 def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: SecretBox, config: Config) -> Adapter[Any]:
@@ -139,7 +106,7 @@ def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: Sec
 
 def _session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:
     """A session that may reach private addresses only where the operator named them, and this service itself."""
-    urls = [*_hosts(tenant).values(), config.home_url, *(one.settings.get("base_url") or "" for one in connections)]
+    urls = [*exotel_urls(tenant), config.home_url, *(one.settings.get("base_url") or "" for one in connections)]
     return crm_http.session(frozenset(urlsplit(url).hostname or "" for url in urls))
 
 

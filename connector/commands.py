@@ -28,6 +28,7 @@ from connector.simulate import play
 from connector.simulate.target import parse_target
 from connector.store import lists, views
 from connector.store.opening import opened
+from connector.store.regions import keep_regions
 from connector.store.secrets import rekey as reseal
 from connector.tenants import Directory
 
@@ -57,9 +58,12 @@ def check(config: Config, sid: str) -> bool:
     with opened(config, make=False) as store:
         tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
 
+        def keep_region(region: str) -> None:
+            store.db.transact(keep_regions, [(tenant.id, region)])
+
         async def look() -> bool:
             fine = True
-            async for finding in checking.check_tenant(tenant, store.box, config):
+            async for finding in checking.check_tenant(tenant, store.box, config, keep_region):
                 fine &= finding.is_fine
                 _say_finding(finding)
             return fine

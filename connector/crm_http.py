@@ -6,12 +6,10 @@ have had an effect is decided by how far it got: nothing left -> `CrmUnavailable
 """
 
 import json
-import re
 import time
 from collections.abc import Container, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -34,15 +32,14 @@ from connector.errors import (
     Rejected,
 )
 from connector.oauth import MemoryTokens, Tokens
-from connector.outbound import Progress
+from connector.outbound import Progress, whole
+from connector.outbound import retry_after as retry_after
 from connector.outbound import session as session
 from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Monotonic time before which the bytes of a write must leave: the end of the claim minus the CRM's settling time.
 send_before: ContextVar[float | None] = ContextVar("send_before", default=None)
 
-#: An answer of a CRM is JSON of a few kilobytes; a larger one is a mistake that must not fill the memory.
-_MAX_ANSWER = 8 * 1024 * 1024
 #: How long to wait after a 429 that does not say (Freshdesk's, seen without the header).
 _RETRY_UNTOLD_S = 60.0
 #: A read that failed is repeated only while this little time has gone: somebody may be waiting, and a claim ends.
@@ -258,7 +255,7 @@ class CrmHttp:
                 timeout=aiohttp.ClientTimeout(total=adapter.timeout_s, connect=min(10.0, adapter.timeout_s)),
                 trace_request_ctx=progress,
             ) as response:
-                raw = await _whole(response)
+                raw = await whole(response)
                 status, answered = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError, LeaseLost) as error:
             # aiohttp's errors may quote the URL, and with it a number: they are named by their type only.
@@ -341,17 +338,6 @@ def _lost(error: BaseException, *, unsure: bool) -> CrmError:
     return CrmUnavailable(f"The CRM {what}.", log=logged)
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while part := await response.content.readany():
-        size += len(part)
-        if size > _MAX_ANSWER:
-            raise aiohttp.ClientPayloadError("the answer is too large")
-        parts.append(part)
-    return b"".join(parts)
-
-
 def _decode(raw: bytes) -> Any:
     if not raw:
         return None
@@ -359,14 +345,3 @@ def _decode(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):  # no JSON, or nested to make us fail
         return raw.decode("utf-8", "replace")
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a `Retry-After` header (a number, or a date), None where it is absent or unreadable."""
-    value = headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None

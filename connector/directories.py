@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from sqlalchemy import RowMapping, select
 from connector import registry
 from connector.adapter import Adapter, Agent
 from connector.errors import ConfigError, StoreBusy
+from connector.exotel.api.hosts import region_of
 from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
@@ -33,11 +33,6 @@ _LOOK_EVERY_S = 1.0
 
 #: Said once per process: (connection id or SID, revision, what is wrong).
 Told = set[tuple[str, int, str]]
-
-
-def region_of(sid: str) -> str:
-    """The region that an Account SID tells: a number and then `m` at its end is Mumbai (reference exotel.md §5)."""
-    return "mumbai" if re.search(r"\d+m$", sid) else "singapore"
 
 
 def options_of(adapter: type[Adapter[Any]], written: Mapping[str, Any], country: str) -> Options:
@@ -163,7 +158,8 @@ class _Loader:
         return Tenant(
             id=row["id"],
             sid=row["sid"],
-            region=settings.get("region") or region_of(row["sid"]),
+            region=settings.get("region") or settings.get("region_found") or region_of(row["sid"]),
+            region_is="told" if settings.get("region") else "found" if settings.get("region_found") else "guessed",
             country=country,
             time_zone=settings.get("time_zone", "Asia/Kolkata"),
             api_key=SecretStr(secrets["api_key"]),

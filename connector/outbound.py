@@ -1,16 +1,44 @@
 """The client session that all connections share: which addresses it reaches, until when a request can be stopped."""
 
 import ipaddress
+import re
 import socket
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connector.errors import ConfigError, LeaseLost
+
+#: An answer of an API is text of a few kilobytes; a larger one is a mistake that must not fill the memory.
+_MAX_ANSWER = 8 * 1024 * 1024
+
+
+async def whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises `aiohttp.ClientPayloadError` where it is too large, as where it is cut off."""
+    parts: list[bytes] = []
+    size = 0
+    while part := await response.content.readany():
+        size += len(part)
+        if size > _MAX_ANSWER:
+            raise aiohttp.ClientPayloadError("the answer is too large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a `Retry-After` header (a number, or a date), None where it is absent or unreadable."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
 
 
 class PublicOnly(AbstractResolver):
@@ -47,7 +75,7 @@ def is_public(address: str) -> bool:
 
 def _private(host: str) -> ConfigError:
     return ConfigError(
-        f"{host} leads to a private address; where that is meant, the operator says so with the connection's base_url."
+        f"{host} leads to a private address; where that is meant, the operator says so with `base_url` or `api_url`."
     )
 
 

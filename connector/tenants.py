@@ -7,7 +7,7 @@ process is seen within a second, and looked for before any 401).
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
@@ -55,6 +55,8 @@ class Tenant:
     api_token: SecretStr
     hook_token: SecretStr
     api_url: str | Mapping[str, str] | None = None
+    #: Whose word the region is: the operator's, Exotel's own (both regions were asked), or the SID's rule.
+    region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
     exophones: Mapping[str, str] = field(default_factory=dict)

@@ -104,7 +104,7 @@ def structure_of(value: Any) -> Any:
     """A list or an object, as JSON text or already read; None where it is neither."""
     if isinstance(value, str):
         text = value.strip()
-        value = _read_json(text) if text[:1] in ("[", "{") else None
+        value = read_json(text) if text[:1] in ("[", "{") else None
     return value if isinstance(value, (list, dict)) else None
 
 
@@ -199,13 +199,14 @@ def _read_body(content_type: str, body: bytes) -> Pairs:
         return _read_multipart(content_type, body)
     # Senders forget to say that it is JSON; a form never begins with a brace.
     if "json" in kind or start[:1] == b"{":
-        read = _read_json(body.decode("utf-8", "replace"))
+        read = read_json(body.decode("utf-8", "replace"))
         return read.items() if isinstance(read, dict) else ()
     form = body.decode("utf-8-sig", "replace").strip()
     return parse_qsl(form, keep_blank_values=True) if "=" in form else ()
 
 
-def _read_json(text: str) -> Any:
+def read_json(text: str) -> Any:
+    """JSON that the store can hold; None where it is no JSON, or nests deeper than anybody reads."""
     try:
         return _clean(_JSON.decode(text.strip("\ufeff \t\r\n")), 0)
     except (ValueError, RecursionError):

@@ -20,6 +20,7 @@ from connector.pipeline.accept import Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
+from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
 from connector.pipeline.plan import Target
 from connector.pipeline.replay import Replayed
@@ -60,6 +61,7 @@ class Pipeline:
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
+        self._exotel: ExotelAccounts | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -77,6 +79,7 @@ class Pipeline:
                 self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
             )
             await self._accounts.load()
+            self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
@@ -111,6 +114,12 @@ class Pipeline:
         """Adapters and gates. Only while the pipeline runs."""
         assert self._accounts is not None, "the pipeline does not run"
         return self._accounts
+
+    @property
+    def exotel(self) -> ExotelAccounts:
+        """The tenants' clients of Exotel. Only while the pipeline runs."""
+        assert self._exotel is not None, "the pipeline does not run"
+        return self._exotel
 
     # --- accept ---
 
@@ -211,6 +220,7 @@ class Pipeline:
 
     def _changed(self, _directory: object) -> None:
         self.accounts.forget_adapters()
+        self.exotel.forget()
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
             self._aside(self.accounts.probe(self._wake_connection, due_only=False))
@@ -234,7 +244,7 @@ class Pipeline:
 
 
 class _PrivateHosts(Container[str]):
-    """Hosts that may be private, as they are now: connections come and go while the session lives."""
+    """Hosts that may be private, as they are now: connections and tenants come and go while the session lives."""
 
     def __init__(self, directories: Directories, home_url: Callable[[], str]) -> None:
         self._directories = directories
@@ -246,5 +256,7 @@ class _PrivateHosts(Container[str]):
         if self._directory is not self._directories.current:
             self._directory = self._directories.current
             urls = [c.settings.get("base_url") for c in self._directory.connections.values()]
+            for tenant in self._directory.tenants.values():
+                urls += exotel_urls(tenant)
             self._hosts = frozenset(urlsplit(url).hostname or "" for url in [*urls, self._home_url()] if url)
         return host in self._hosts

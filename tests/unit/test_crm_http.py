@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 
-from connector import crm_http
+from connector import crm_http, outbound
 from connector.adapter import Adapter, Agent, Caller, Checked, Home, Kind, Ref, Settings
 from connector.crm_http import CrmHttp, Unlimited, retry_after, send_before, session
 from connector.errors import (
@@ -392,7 +392,7 @@ class TestRequestsAndAnswers:
             assert await http.get("notes") == rows
 
     async def test_an_endless_answer_is_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(crm_http, "_MAX_ANSWER", 1000)
+        monkeypatch.setattr(outbound, "_MAX_ANSWER", 1000)
         async with peer(says(body="x" * 2000)) as crm, client(crm.url) as http:
             with pytest.raises(OutcomeUnknown):
                 await http.post("notes", {})

@@ -8,15 +8,17 @@
 | `numbers` | ExoPhones, what is known of a number |
 | `sms` | sends a text message |
 
-Every method raises the errors of `ExotelHttp` and no others. Reads are repeated on passing faults, writes never.
+Every method raises the errors of `ExotelHttp`, and `ValueError` where its docstring says so. Reads are repeated on
+passing faults, writes never.
 """
 
 from connector.exotel.api.calls import Calls
+from connector.exotel.api.filters import CallFilter
 from connector.exotel.api.http import ExotelHttp, Urgency
 from connector.exotel.api.legs import Legs
 from connector.exotel.api.numbers import Numbers
 from connector.exotel.api.people import People
-from connector.exotel.api.records import CallFilter, CallPage, CallRecord
+from connector.exotel.api.records import CallPage, CallRecord
 from connector.exotel.api.sms import Texts
 
 __all__ = ["CallFilter", "CallPage", "CallRecord", "Exotel", "ExotelHttp", "Urgency"]

@@ -4,15 +4,17 @@ Numbers are E.164 (`sip:` addresses and text that is no number as they came), ti
 None: the answer does not tell. `raw` is the answer's own object, without links that expire.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final
 
 from connector.exotel.model import Direction
+from connector.phone import is_number
 
-LegOrigin = Literal["inbound", "outbound", "outbound-dial", "monitor"]
+_UNANSWERED: Final = frozenset({"no-answer", "busy", "failed", "canceled"})
+_FINAL: Final = _UNANSWERED | {"completed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class RecordLeg:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """Exotel's record of one call: the answer to Connect, Call Details, or a row of bulk details (reference §6.1, §6.3).
+    """Exotel's record of one call: answer to Connect, Call Details, or a row of bulk details (reference §6.1, §6.3).
 
     It settles over minutes and some never do: young ones lack status, end, durations and recording, and `to_number` of
     an inbound call is the ExoPhone first and the agent later. `answered`, `customer_number`, `agent_number` and
@@ -72,27 +74,50 @@ class CallRecord:
     @property
     def over(self) -> bool:
         """Whether the call has ended, as far as the record tells."""
-        raise NotImplementedError
+        return self.status in _FINAL or (self.status is None and self.ended_at is not None)
 
     @property
     def answered(self) -> bool | None:
-        """Whether customer and agent talked; None while the record does not tell (reference §6.3)."""
-        raise NotImplementedError
+        """Whether customer and agent talked; None while the record does not tell (reference §6.3).
+
+        The durations beat the words: a documented sample has 33 s of talk below a `no-answer`, and an inbound call is
+        `completed` however it ended.
+        """
+        talk = self.conversation_duration_s
+        if talk or any(leg.id == 2 and leg.on_call_duration_s for leg in self.legs):
+            return True
+        if not self.over:
+            return None
+        if self.leg2_status in _UNANSWERED or (self.direction == "outbound" and self.status in _UNANSWERED):
+            return False
+        if self.leg2_status == "completed":
+            # talk of 0 may just not be counted yet; with the end, durations are there
+            return True if talk is None else (False if self.ended_at is not None else None)
+        # no second leg: nobody was dialled, or the record never settled
+        return False if self.has_details and self.ended_at is not None and self.leg2_status is None else None
 
     @property
     def customer_number(self) -> str | None:
         """The customer: `From` of an inbound call and of an API call to a flow, `To` of one between two numbers."""
-        raise NotImplementedError
+        return self.from_number if self._is_from_customer else self.to_number
 
     @property
     def agent_number(self) -> str | None:
         """The agent; None where the record names none (an inbound record that is young, a call to a flow)."""
-        raise NotImplementedError
+        if not self._is_from_customer:
+            return None if self.from_number == self.exophone else self.from_number
+        # `To` is the ExoPhone first and the agent later: without the ExoPhone's number nobody can tell which
+        known = self.direction == "inbound" and self.exophone is not None and self.to_number != self.exophone
+        return self.to_number if known else None
 
     @property
     def exophone(self) -> str | None:
         """The ExoPhone's number, E.164; None where the record has an id alone."""
-        raise NotImplementedError
+        return self.phone_number if is_number(self.phone_number) else None
+
+    @property
+    def _is_from_customer(self) -> bool:
+        return self.direction == "inbound" or (self.exophone is not None and self.to_number == self.exophone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,29 +228,3 @@ class Sms:
     to: str | None = field(default=None, repr=False)
     sent_at: datetime | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-
-def parse_call(raw: Mapping[str, Any], country: str) -> CallRecord | None:
-    """A `Call` object of any answer, also one that was stored (`CallRecord.raw`); None where it has no Sid."""
-    raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class CallFilter:
-    """Which calls bulk details shall find (reference exotel.md §6.4). Empty: no matter which.
-
-    `sids`: 100 at most. `to`, `from_`, `exophones`: E.164, 5 at most each. `created_from`, `created_until`: aware, both
-    inclusive, to the second, a month apart at most; Exotel's own default is the last 31 days. Raises `ValueError`.
-    """
-
-    sids: Sequence[str] = ()
-    created_from: datetime | None = None
-    created_until: datetime | None = None
-    to: Sequence[str] = field(default=(), repr=False)
-    from_: Sequence[str] = field(default=(), repr=False)
-    exophones: Sequence[str] = field(default=(), repr=False)
-    #: completed, failed, busy, no-answer, canceled
-    statuses: Sequence[str] = ()
-    #: inbound, outbound-dial, outbound-api
-    directions: Sequence[str] = ()
-    oldest_first: bool = True

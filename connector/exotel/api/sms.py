@@ -1,7 +1,15 @@
 """Text messages (reference exotel.md §7)."""
 
+from typing import Final
+from urllib.parse import quote
+
+from connector.errors import CrmUnavailable, OutcomeUnknown
+from connector.exotel.api.answers import object_of
 from connector.exotel.api.http import ExotelHttp, Urgency
+from connector.exotel.api.parsing import parse_sms
 from connector.exotel.api.records import Sms
+
+_LONGEST: Final = 2000
 
 
 class Texts:
@@ -24,10 +32,29 @@ class Texts:
     ) -> Sms:
         """Sends one message of 2,000 characters at most. India asks for `dlt_entity_id` and `dlt_template_id`.
 
-        Never repeated: `OutcomeUnknown` means that it may have gone out. Raises `ValueError` where it is too long.
+        `sender`: an ExoPhone, or a sender ID that is linked to one. Never repeated: `OutcomeUnknown` means that it may
+        have gone out. Raises `ValueError` where it is empty or too long.
         """
-        raise NotImplementedError
+        if not 0 < len(text) <= _LONGEST:
+            raise ValueError(f"a message has 1 to {_LONGEST} characters")
+        told = {
+            "DltEntityId": dlt_entity_id,
+            "DltTemplateId": dlt_template_id,
+            "CustomField": custom_field,
+            "StatusCallback": status_callback,
+        }
+        form = {"From": sender, "To": to, "Body": text, "EncodingType": "plain" if text.isascii() else "unicode"}
+        form |= {name: value for name, value in told.items() if value is not None}
+        answer = await self._http.write("POST", f"{self._http.v1}/Sms/send.json", form=form, urgency=self._urgency)
+        sms = parse_sms(object_of(answer, "SMSMessage"), self._http.country)
+        if sms is None:
+            raise OutcomeUnknown("Exotel's answer names no message.")
+        return sms
 
     async def get(self, sms_sid: str) -> Sms:
         """The message's fate. Raises `NotFound` (Exotel answers 200 "No matching results")."""
-        raise NotImplementedError
+        path = f"{self._http.v1}/SMS/Messages/{quote(sms_sid, safe='')}.json"
+        sms = parse_sms(object_of(await self._http.read(path, urgency=self._urgency), "SMSMessage"), self._http.country)
+        if sms is None:
+            raise CrmUnavailable("Exotel's answer has no message in it.")
+        return sms

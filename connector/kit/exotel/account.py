@@ -68,7 +68,7 @@ class ExotelAccount(StandinAccount):
     def add_call(self, facts: Mapping[str, Any]) -> str:
         """Adds a call that is over and returns its CallSid; fast, for thousands of them.
 
-        `facts` (all optional): sid, direction (inbound, outbound-api, outbound-dial), customer, agent, exophone (E.164),
+        `facts` (all optional): sid, direction (inbound, outbound-api, outbound-dial), customer, agent, exophone (E.164
         ending (answered, missed, busy, voicemail), created_at (Unix seconds), talk_s, duration_s, recorded,
         settle_s, custom_field.
         """
