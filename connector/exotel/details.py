@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from connector.exotel.api.records import CallRecord, parse_call
+from connector.exotel.api.parsing import parse_call
+from connector.exotel.api.records import CallRecord
 from connector.exotel.model import CallEvent, Leg, Status
 from connector.phone import is_number, is_sip
 

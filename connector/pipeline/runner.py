@@ -45,6 +45,8 @@ RETRY_FOR_S: Final = 28 * 3600.0
 _RETRY: Final = wait_random_exponential(multiplier=1, max=15 * 60)
 _UNTOLD_S: Final = 60.0
 _WARNINGS_KEPT: Final = 20
+#: Begins the warning that says why nothing is written.
+NOT_WRITTEN: Final = "nothing is written: "
 _NO_RECORDING: Final = "The recording never came: an hour after the call Exotel's record had none."
 
 
@@ -188,7 +190,7 @@ class Runner:
         if attempt is not None:
             outcome.warn(attempt.ended.warnings)
         if planned is not None and planned.not_due:
-            outcome.warn([f"nothing is written: {planned.not_due}"])
+            outcome.warn([f"{NOT_WRITTEN}{planned.not_due}"])
         if call is not None and call.recording_missing:
             outcome.warn([_NO_RECORDING])
         outcome.revision = target.connection.revision

@@ -209,8 +209,6 @@ sweep = Table(
     #: Records read, and calls among them that nothing had told of.
     Column("found", Integer, nullable=False, server_default=text("0")),
     Column("made", Integer, nullable=False, server_default=text("0")),
-    #: Calls that the span has by Exotel's word; null before the first page.
-    Column("total", Integer),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Index("ix_sweep_open", "tenant_id", "state", "kind"),

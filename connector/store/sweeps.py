@@ -5,7 +5,6 @@ Times are Unix seconds. Progress moves forward only, so that two who worked at o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -27,7 +26,6 @@ class Sweep:
     trouble: str | None
     found: int
     made: int
-    total: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Seen:
     told: frozenset[str]
 
 
-_COLUMNS = "id, tenant_id, kind, state, from_at, until_at, done_at, answered_at, trouble, found, made, total"
+_COLUMNS = "id, tenant_id, kind, state, from_at, until_at, done_at, answered_at, trouble, found, made"
 _OPEN = text(
     f"select {_COLUMNS} from sweep where tenant_id = :tenant_id and state = 'open' order by id"  # noqa: S608
 )
@@ -55,8 +53,7 @@ _INSERT = text(
 )
 _PROGRESS = text(
     "update sweep set done_at = case when done_at > :done_at then done_at else :done_at end,"
-    " found = found + :found, made = made + :made, total = coalesce(total, cast(:total as integer)),"
-    " updated_at = :now where id = :id"
+    " found = found + :found, made = made + :made, updated_at = :now where id = :id"
 )
 _FINISH = text("update sweep set state = 'done', updated_at = :now where id = :id")
 _ANSWERED = text("update sweep set answered_at = :at, trouble = :trouble, updated_at = :now where id = :id")
@@ -96,11 +93,9 @@ def add_sweep(
     return int(connection.execute(_INSERT, {**values, "now": now}).scalar_one())
 
 
-def progress(
-    connection: Connection, sweep_id: int, done_at: float, found: int, made: int, total: int | None, now: float
-) -> None:
+def progress(connection: Connection, sweep_id: int, done_at: float, found: int, made: int, now: float) -> None:
     """Everything that began before `done_at` was seen; `found` and `made` are added up."""
-    values = {"id": sweep_id, "done_at": done_at, "found": found, "made": made, "total": total, "now": now}
+    values = {"id": sweep_id, "done_at": done_at, "found": found, "made": made, "now": now}
     connection.execute(_PROGRESS, values)
 
 
@@ -125,7 +120,7 @@ _SEEN = text(
 _TOMBS = text(
     "select call_sid, connection_id from tombstone where tenant_id = :tenant_id and call_sid in :sids"
 ).bindparams(bindparam("sids", expanding=True))
-_LATE = text("select id from connection where tenant_id = :tenant_id and created_at > :before")
+_AGES = text("select id, created_at from connection where tenant_id = :tenant_id")
 _BILLED = text(
     f"update call set billed_at = r.billed_at from {rows_of('tenant_id', 'call_sid', 'billed_at')} r"  # noqa: S608
     " where call.tenant_id = r.tenant_id and call.call_sid = r.call_sid"
@@ -151,16 +146,16 @@ def seen(connection: Connection, tenant_id: int, sids: Sequence[str]) -> dict[st
     return {sid: Seen(call_id, lacks, frozenset(told[sid])) for sid, (call_id, lacks) in calls.items()}
 
 
-def connections_after(connection: Connection, tenant_id: int, before: float) -> frozenset[str]:
-    """The connections that were added after a time."""
-    return frozenset(connection.execute(_LATE, {"tenant_id": tenant_id, "before": before}).scalars())
+def connection_ages(connection: Connection, tenant_id: int) -> dict[str, float]:
+    """Connection id -> when it was added."""
+    return {row.id: row.created_at for row in connection.execute(_AGES, {"tenant_id": tenant_id})}
 
 
-def mark_billed(connection: Connection, rows: Sequence[tuple[int, str, float]]) -> list[None]:
-    """Notes when calls began by Exotel's record: (tenant id, CallSid, Unix time)."""
-    values: list[dict[str, Any]] = [{"tenant_id": t, "call_sid": sid, "billed_at": at} for t, sid, at in rows]
+def mark_billed(connection: Connection, rows: Sequence[Sequence[tuple[int, str, float]]]) -> list[None]:
+    """Notes when calls began by Exotel's record; each row is a list of (tenant id, CallSid, Unix time)."""
+    values = {(t, sid): {"tenant_id": t, "call_sid": sid, "billed_at": at} for some in rows for t, sid, at in some}
     if values:
-        connection.execute(_BILLED, as_rows(values))
+        connection.execute(_BILLED, as_rows(list(values.values())))
     return [None] * len(rows)
 
 

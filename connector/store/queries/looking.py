@@ -49,17 +49,13 @@ _WRITE_LOOK = text(
     f" stage = {_GREATER}, due_at = excluded.since + case {_GREATER} {_OFFSET} end"
 )
 _NOTHING_LACKS = text(f"delete from look where call_id in (select r.call_id from {rows_of('call_id')} r)")  # noqa: S608
+_LOOKS = (
+    "select look.call_id, call.call_sid, look.lacks, look.since, look.stage"
+    " from look join call on call.id = look.call_id where look.tenant_id = :tenant_id and call.call_sid is not null"
+)
 # An index by tenant and time: what is due of one tenant, however many calls the others have.
-_DUE_LOOKS = text(
-    "select look.call_id, call.call_sid, look.lacks, look.since, look.stage"
-    " from look join call on call.id = look.call_id where look.tenant_id = :tenant_id and look.due_at <= :now and look.due_at is not null"
-    " and call.call_sid is not null order by look.due_at limit :most"
-)
-_ALL_LOOKS = text(
-    "select look.call_id, call.call_sid, look.lacks, look.since, look.stage"
-    " from look join call on call.id = look.call_id where look.call_id > :after and look.tenant_id = :tenant_id and call.call_sid is not null"
-    " order by look.call_id limit :most"
-)
+_DUE_LOOKS = text(f"{_LOOKS} and look.due_at <= :now and look.due_at is not null order by look.due_at limit :most")
+_ALL_LOOKS = text(f"{_LOOKS} and look.call_id > :after and look.since > :since order by look.call_id limit :most")
 _LOOKED = text(
     f"update look set stage = r.stage, due_at = look.since + case r.stage {_OFFSET} end "  # noqa: S608
     f"from {rows_of('call_id', 'stage')} r where look.call_id = r.call_id"
@@ -87,14 +83,18 @@ def due_looks(connection: Connection, tenant_id: int, now: float, most: int) -> 
     return [Look(*row) for row in rows]
 
 
-def all_looks(connection: Connection, tenant_id: int, after: int, most: int) -> list[Look]:
-    """The tenant's calls that lack something, whatever the time of their look, by id from `after` on."""
-    rows = connection.execute(_ALL_LOOKS, {"tenant_id": tenant_id, "after": after, "most": most})
+def all_looks(connection: Connection, tenant_id: int, after: int, since: float, most: int) -> list[Look]:
+    """The tenant's calls that lack something, whatever the time of their look, by id from `after` on.
+
+    `since`: only calls with an event after that time.
+    """
+    rows = connection.execute(_ALL_LOOKS, {"tenant_id": tenant_id, "after": after, "since": since, "most": most})
     return [Look(*row) for row in rows]
 
 
-def looked(connection: Connection, rows: Sequence[tuple[int, int]]) -> list[None]:
-    """Notes that looks were made: (call id, how many are over now)."""
-    if rows:
-        connection.execute(_LOOKED, as_rows([{"call_id": call_id, "stage": stage} for call_id, stage in rows]))
+def looked(connection: Connection, rows: Sequence[Sequence[tuple[int, int]]]) -> list[None]:
+    """Notes that looks were made; each row is a list of (call id, how many are over now)."""
+    values = {call_id: {"call_id": call_id, "stage": stage} for some in rows for call_id, stage in some}
+    if values:
+        connection.execute(_LOOKED, as_rows(list(values.values())))
     return [None] * len(rows)

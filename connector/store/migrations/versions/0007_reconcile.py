@@ -59,7 +59,6 @@ def upgrade() -> None:
         sa.Column("trouble", sa.Text(), nullable=True),
         sa.Column("found", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("made", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("total", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_sweep_tenant_id"), ondelete="CASCADE"),
