@@ -79,7 +79,7 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
         app[DATABASE] = await stack.enter_async_context(database.running())
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
         pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
-        app[PIPELINE] = await stack.enter_async_context(pipeline.running())
+        app[PIPELINE] = await stack.enter_async_context(pipeline.running(reconcile=True))
         app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
         yield
 

@@ -56,7 +56,7 @@ def event_of(record: CallRecord) -> CallEvent:
         event_type="terminal" if is_over else None,
         status=_status(record, answered),
         answered=answered,
-        duration_s=record.conversation_duration_s or _leg_talk(record) if answered else None,
+        duration_s=_talk(record) if answered else None,
         recording_url=recording_url,
         legs=_legs(record),
         created_at=record.created_at,
@@ -81,7 +81,7 @@ def _answered(record: CallRecord) -> bool | None:
     """
     if record.status in _RUNNING:
         return None
-    if _leg_talk(record) or record.conversation_duration_s:
+    if _talk(record):
         return True
     if record.leg2_status == "completed":
         return True
@@ -103,8 +103,10 @@ def _status(record: CallRecord, answered: bool | None) -> Status:
     return "unknown"
 
 
-def _leg_talk(record: CallRecord) -> int | None:
-    return next((leg.on_call_duration_s for leg in record.legs if leg.id == 2), None)
+def _talk(record: CallRecord) -> int | None:
+    """Seconds that both talked; 0 only where the record says so."""
+    of_leg = next((leg.on_call_duration_s for leg in record.legs if leg.id == 2), None)
+    return record.conversation_duration_s or of_leg or (0 if 0 in (record.conversation_duration_s, of_leg) else None)
 
 
 def _legs(record: CallRecord) -> list[Leg]:

@@ -102,7 +102,10 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         last_event_at=max(_heard_at(facts)),
         first_event_at=min(_heard_at(facts)),
         # `end` is the end of the input, from which on the plan may write it down.
-        terminal_at=max((f.received_at for f in facts if f.terminal or f.event.kind == "end"), default=None),
+        terminal_at=max(
+            (f.received_at for f in facts if f.event.kind == "end" or (f.terminal and f.event.kind != "details")),
+            default=None,
+        ),
         links=links,
         recording_missing=recording_url is None and any(isinstance(item.event, NoRecording) for item in arrived),
     )

@@ -23,6 +23,7 @@ from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
 from connector.pipeline.plan import Target
+from connector.pipeline.reconcile import Reconciler
 from connector.pipeline.replay import Replayed
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
@@ -62,6 +63,7 @@ class Pipeline:
         self._cap = cap
         self._accounts: Accounts | None = None
         self._exotel: ExotelAccounts | None = None
+        self._reconciler: Reconciler | None = None
         self._dispatcher: Dispatcher | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -69,8 +71,11 @@ class Pipeline:
     # --- life ---
 
     @contextlib.asynccontextmanager
-    async def running(self, deliver: bool = True) -> AsyncIterator["Pipeline"]:
-        """Opens the client session and works. With `deliver` False events are accepted and kept."""
+    async def running(self, deliver: bool = True, reconcile: bool = False) -> AsyncIterator["Pipeline"]:
+        """Opens the client session and works. With `deliver` False events are accepted and kept.
+
+        `reconcile`: Exotel is asked for what calls lack, and for calls that nothing told of.
+        """
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
@@ -80,6 +85,7 @@ class Pipeline:
             )
             await self._accounts.load()
             self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
+            self._reconciler = Reconciler(self._db, self._directories, self._exotel, self.accept, self._clock)
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
             self._dispatcher = Dispatcher(
@@ -88,10 +94,11 @@ class Pipeline:
             self._directories.on_change.append(self._changed)
             probes = asyncio.create_task(self._probe_loop(), name="probes")
             try:
-                if deliver:
-                    async with self._dispatcher.running():
-                        yield self
-                else:
+                async with contextlib.AsyncExitStack() as stack:
+                    if deliver:
+                        await stack.enter_async_context(self._dispatcher.running())
+                    if reconcile:
+                        await stack.enter_async_context(self._reconciler.running())
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
@@ -121,6 +128,12 @@ class Pipeline:
         assert self._exotel is not None, "the pipeline does not run"
         return self._exotel
 
+    @property
+    def reconciler(self) -> Reconciler:
+        """What asks Exotel. Only while the pipeline runs."""
+        assert self._reconciler is not None, "the pipeline does not run"
+        return self._reconciler
+
     # --- accept ---
 
     async def accept(self, received: Received) -> None:
@@ -146,7 +159,8 @@ class Pipeline:
         if work.revision is not None and work.revision != connection.revision:
             connection = await self._as_of(connection, work.revision, tenant.country)
         adapter = self.accounts.adapter(connection)
-        return Target(tenant, connection, type(adapter)), adapter, self.accounts.gate(connection)
+        asks = self.reconciler.answers(tenant.id)
+        return Target(tenant, connection, type(adapter), asks), adapter, self.accounts.gate(connection)
 
     async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
         place = (connection.id, revision)
