@@ -127,10 +127,10 @@ def calls(config: Config, sid: str | None, since: str | None, limit: int, as_jso
             }
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     shown = ("at", "tenant", "call_sid", "direction", "customer_number", "outcome")
-    _print_table(
+    print_table(
         (*shown, "records"), ((*(row[name] for name in shown), _records(row["records"])) for row in rows), "calls"
     )
 
@@ -155,10 +155,10 @@ def deliveries(config: Config, state: Any, sid: str | None, limit: int, as_json:
         for one in found
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     shown = ("at", "tenant", "call_sid", "connection", "state", "reason", "attempts", "last_error")
-    _print_table(shown, (tuple(row[name] for name in shown) for row in rows), "deliveries")
+    print_table(shown, (tuple(row[name] for name in shown) for row in rows), "deliveries")
 
 
 def replay(
@@ -205,9 +205,9 @@ def adapters(as_json: bool) -> None:
         families = ", ".join(registry.families(adapter))
         rows.append({"name": name, "title": adapter.title, "families": families, "settings": settings})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    _print_table(("name", "title", "families", "settings"), (tuple(row.values()) for row in rows), "adapters")
+    print_table(("name", "title", "families", "settings"), (tuple(row.values()) for row in rows), "adapters")
 
 
 def user_add(config: Config, name: str, token: bool, sid: str | None) -> None:
@@ -259,7 +259,7 @@ def _say_finding(finding: checking.Finding) -> None:
 
 def _say_replayed(found: Sequence[Replayed], dry_run: bool, as_json: bool) -> None:
     if as_json:
-        _print_json(
+        print_json(
             {"call_sid": one.call_sid, "connection": one.connection, "changes": one.changes, "queued": one.queued}
             for one in found
         )
@@ -288,12 +288,12 @@ def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _print_json(rows: Iterable[Mapping[str, Any]]) -> None:
+def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         click.echo(json.dumps(row, ensure_ascii=False))
 
 
-def _print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], what: str) -> None:
+def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], what: str) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in ("at", "call_sid"))

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from connector import metrics
 from connector.errors import ConfigError, IngressError, StoreBusy
 from connector.phone import parse_number
+from connector.pipeline import statement as statements
 from connector.store import trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
@@ -39,6 +40,8 @@ from connector.web.schemas import (
     DeliveriesAsked,
     Replay,
     ReplayAsked,
+    StatementAsked,
+    StatementOut,
 )
 
 log = logging.getLogger(__name__)
@@ -119,7 +122,18 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     return Replay(dry_run=asked.dry_run, calls=[shown.replayed(one) for one in replayed])
 
 
+async def statement(request: web.Request, token: TokenRow, asked: StatementAsked) -> StatementOut:
+    """A day's calls at Exotel, and what became of them: written, not due by policy, missing, and why."""
+    tenant = await _tenant(request, token, asked.tenant)
+    if asked.connection is not None and tenant.connection(asked.connection) is None:
+        raise Refused("unknown_connection", "The account has no connection of this name.", "connection")
+    day = asked.day or statements.today(tenant, time.time())
+    found = await request.app[DATABASE].read(statements.statement, tenant, day)
+    return shown.statement(found, tenant.time_zone, asked.connection)
+
+
 OPERATIONS: Final = (
+    Operation("GET", "/api/v1/statement", statement, StatementAsked, StatementOut, "read", statement),
     Operation("GET", "/api/v1/calls", list_calls, CallsAsked, Calls, "read", list_calls),
     Operation("GET", "/api/v1/calls/{call_sid}", get_call, CallAsked, CallDetails, "read", get_call),
     Operation("GET", "/api/v1/deliveries", list_deliveries, DeliveriesAsked, Deliveries, "read", list_deliveries),

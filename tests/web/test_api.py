@@ -93,6 +93,7 @@ class TestWhoSeesWhat:
         ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/deliveries", {"tenant": MINE}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
+        ("GET", "/api/v1/statement", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
 
