@@ -163,6 +163,9 @@ class World:
     async def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         return await self.db.read(lambda c: [dict(r) for r in c.execute(text(query), values).mappings()])
 
+    async def rows_changed(self, statement: str, **values: Any) -> None:
+        await asyncio.to_thread(self.db.transact, lambda c: c.execute(text(statement), values))
+
     async def apply(self, file: dict[str, Any]) -> None:
         import yaml
 
