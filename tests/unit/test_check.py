@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from adapters.freshdesk.standin import SETTINGS, Account, standin
 from connector import check
 from connector.check import Finding
+from connector.store.regions import keep_regions
 from tests.unit.conftest import Shop
 
 GOOD = "Basic ZGVtb19rZXk6ZGVtb190b2tlbg=="
@@ -26,36 +27,58 @@ def exotel(status: int) -> web.Application:
     return app
 
 
-async def found(shop: Shop, statuses: Mapping[str, int]) -> Finding:
+async def found(shop: Shop, statuses: Mapping[str, int], kept: list[str], **said: str) -> Finding:
     async with (
         TestServer(exotel(statuses["singapore"])) as singapore,
         TestServer(exotel(statuses["mumbai"])) as mumbai,
     ):
         hosts = {"singapore": str(singapore.make_url("")), "mumbai": str(mumbai.make_url(""))}
-        shop.apply(api_url={region: url.rstrip("/") for region, url in hosts.items()})
-        findings = [finding async for finding in check.check_tenant(shop.tenant, shop.box, shop.config)]
+        shop.apply(api_url={region: url.rstrip("/") for region, url in hosts.items()}, **said)
+        looks = check.check_tenant(shop.tenant, shop.box, shop.config, kept.append)
+        findings = [finding async for finding in looks]
     assert findings[0].what == "Exotel"
     return findings[0]
 
 
 @pytest.mark.parametrize(
-    ("singapore", "mumbai", "good", "words"),
+    ("singapore", "mumbai", "region", "words"),
     [
-        (200, 404, True, "account exotel535, singapore"),
-        (404, 200, False, "is in mumbai: set region: mumbai"),
-        (401, 200, False, "is in mumbai: set region: mumbai"),
-        (404, 404, False, "there is no account exotel535"),
-        (401, 401, False, "refuses api_key or api_token"),
-        (403, 404, False, "refuses api_key or api_token"),
-        (500, 200, False, "answered 500; try again later"),
-        (302, 200, False, "answered 302; try again later"),
+        (200, 404, "singapore", "account exotel535, singapore"),
+        (404, 200, "mumbai", "account exotel535, mumbai"),
+        (401, 200, "mumbai", "account exotel535, mumbai"),
+        (500, 200, "mumbai", "account exotel535, mumbai"),
+        (404, 404, None, "there is no account exotel535"),
+        (401, 401, None, "refuses api_key or api_token"),
+        (403, 404, None, "refuses api_key or api_token"),
+        (404, 500, None, "answered 500; try again later"),
+        (302, 404, None, "answered 302; try again later"),
     ],
 )
-async def test_what_exotel_answers(shop: Shop, singapore: int, mumbai: int, good: bool, words: str) -> None:
-    finding = await found(shop, {"singapore": singapore, "mumbai": mumbai})
-    assert finding.is_good is good
+async def test_what_exotel_answers(shop: Shop, singapore: int, mumbai: int, region: str | None, words: str) -> None:
+    kept: list[str] = []
+    finding = await found(shop, {"singapore": singapore, "mumbai": mumbai}, kept)
+    assert finding.is_good is (region is not None)
     assert words in finding.words
     assert "demo_token" not in finding.words
+    assert kept == ([region] if region else [])
+
+
+async def test_a_file_that_names_the_wrong_region(shop: Shop) -> None:
+    kept: list[str] = []
+    finding = await found(shop, {"singapore": 404, "mumbai": 200}, kept, region="singapore")
+    assert not finding.is_good
+    assert "is in mumbai: set region: mumbai" in finding.words
+    assert kept == []
+
+
+def test_what_was_found_stays_below_the_file(shop: Shop) -> None:
+    assert (shop.tenant.region, shop.tenant.region_is) == ("singapore", "guessed")
+    shop.db.transact(keep_regions, [(shop.tenant.id, "mumbai")])
+    assert (shop.tenant.region, shop.tenant.region_is) == ("mumbai", "found")
+    shop.apply(time_zone="Asia/Dubai")  # a file that says nothing of it leaves it alone
+    assert (shop.tenant.region, shop.tenant.region_is) == ("mumbai", "found")
+    shop.apply(region="singapore")
+    assert (shop.tenant.region, shop.tenant.region_is) == ("singapore", "told")
 
 
 async def test_exotel_out_of_reach(shop: Shop) -> None:

@@ -122,7 +122,7 @@ class Calls:
         }
         answer = await self._http.read(f"{self._http.v1}/Calls.json", query, urgency=self._urgency)
         about = object_of(answer, "Metadata", "MetaData")
-        if not about and "Calls" not in answer and "Call" not in answer:
+        if not about and not {"Calls", "Call"} & object_of(answer).keys():
             raise CrmUnavailable("Exotel's answer is no page of calls.")
         records = (parse_call(row, self._http.country) for row in rows_of(answer, "Calls", "Call"))
         return CallPage(
