@@ -84,14 +84,16 @@ class Sweeper:
         """`known_until`: up to when what was seen counts as complete. `gently`: in the way of nobody."""
         at = _ist(begin)
         while at <= _ist(end):
+            if gently and await self._is_crowded(tenant):
+                return False
             until = min(at + _SLICE, _ist(end))
             async for page in exotel.calls.pages(CallFilter(created_from=at, created_until=until)):
-                if gently and await self._is_crowded(tenant):
-                    return False
                 made = await self._intake.page(tenant, page.calls, fill_in=gently)
                 began = [record.created_at.timestamp() for record in page.calls if record.created_at is not None]
                 done_at = min(max(began, default=at.timestamp()), known_until)
                 await self._progress(sweep, done_at, len(page.calls), made)
+                if gently and page.cursor is not None and await self._is_crowded(tenant):
+                    return False
             await self._progress(sweep, min(until.timestamp(), known_until), 0, 0)
             at = until + timedelta(seconds=1)  # both ends are included
         return True
