@@ -52,15 +52,23 @@ class Sweeper:
         now = self._clock.now()
         sweep = await self._db.write(single(sweeps.ensure_hourly), (tenant.id, now))
         end = now - LAG_S
-        if not at_once and end < sweep.done_at + EVERY_S:
-            return sweep, False
-        begin = max(sweep.done_at - OVERLAP_S, now - KEPT_S)
-        long_ones = CallFilter(created_from=_ist(begin - _LONGEST_CALL_S), created_until=_ist(begin), longer_s=LONG_S)
-        async for page in exotel.calls.pages(long_ones):
+        if sweep.until_at is None:
+            if not at_once and end < sweep.done_at + EVERY_S:
+                return sweep, False
+            begin = max(sweep.done_at - OVERLAP_S, now - KEPT_S)
+            await self._long_calls(tenant, exotel, sweep, begin)
+            await self._db.write(single(sweeps.begin), (sweep.id, begin, end, now))
+        else:  # an outage, or the quota, ended the last one midway
+            begin, end = sweep.done_at, max(sweep.until_at, end if at_once else 0.0)
+        await self._through(tenant, exotel, sweep, begin, now if at_once else end, known_until=end)
+        await self._db.write(single(sweeps.end), (sweep.id, self._clock.now()))
+        return sweep, True
+
+    async def _long_calls(self, tenant: Tenant, exotel: Exotel, sweep: Sweep, before: float) -> None:
+        wanted = CallFilter(created_from=_ist(before - _LONGEST_CALL_S), created_until=_ist(before), longer_s=LONG_S)
+        async for page in exotel.calls.pages(wanted):
             made = await self._intake.page(tenant, page.calls)
             await self._progress(sweep, sweep.done_at, len(page.calls), made)
-        await self._through(tenant, exotel, sweep, begin, now if at_once else end, known_until=end)
-        return sweep, True
 
     async def backfill(self, tenant: Tenant, exotel: Exotel, sweep: Sweep) -> bool:
         """Goes on with a backfill. False where it waits for the CRMs; it goes on from there."""

@@ -198,7 +198,7 @@ sweep = Table(
     #: open, done
     Column("state", String(8), nullable=False),
     Column("from_at", Double, nullable=False),
-    #: Null: without end.
+    #: Of the hourly one: how far it goes this time; null between two.
     Column("until_at", Double),
     #: Every call that began before was seen.
     Column("done_at", Double, nullable=False),

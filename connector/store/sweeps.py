@@ -55,6 +55,8 @@ _PROGRESS = text(
     "update sweep set done_at = case when done_at > :done_at then done_at else :done_at end,"
     " found = found + :found, made = made + :made, updated_at = :now where id = :id"
 )
+_BEGIN = text("update sweep set done_at = :done_at, until_at = :until_at, updated_at = :now where id = :id")
+_END = text("update sweep set until_at = null, updated_at = :now where id = :id")
 _FINISH = text("update sweep set state = 'done', updated_at = :now where id = :id")
 _ANSWERED = text("update sweep set answered_at = :at, trouble = :trouble, updated_at = :now where id = :id")
 _TROUBLE = text("update sweep set trouble = :trouble, updated_at = :now where id = :id")
@@ -97,6 +99,16 @@ def progress(connection: Connection, sweep_id: int, done_at: float, found: int, 
     """Everything that began before `done_at` was seen; `found` and `made` are added up."""
     values = {"id": sweep_id, "done_at": done_at, "found": found, "made": made, "now": now}
     connection.execute(_PROGRESS, values)
+
+
+def begin(connection: Connection, sweep_id: int, done_at: float, until_at: float, now: float) -> None:
+    """The hourly sweep goes from one time to another; `end` says that it got there."""
+    connection.execute(_BEGIN, {"id": sweep_id, "done_at": done_at, "until_at": until_at, "now": now})
+
+
+def end(connection: Connection, sweep_id: int, now: float) -> None:
+    """The hourly sweep is through for now."""
+    connection.execute(_END, {"id": sweep_id, "now": now})
 
 
 def finish(connection: Connection, sweep_id: int, now: float) -> None:

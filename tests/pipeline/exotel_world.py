@@ -50,7 +50,7 @@ class ExotelWorld:
     async def reconcile(self) -> list[dict[str, Any]]:
         """What the job does every 30 s, once, and what comes of it."""
         await self.reconciler.reconcile(self.w.tenant)
-        return await self.w.settle(60)
+        return await self.w.settle(120)
 
     async def after(self, seconds: float, every_s: float = 30.0) -> list[dict[str, Any]]:
         """Moves the clock on, with the job's turns on the way."""
