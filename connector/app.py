@@ -12,6 +12,8 @@ from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.directories import Directories
 from connector.logs import server_logger
+from connector.pipeline.periodic import Periodic
+from connector.pipeline.retention import EVERY_S, Retention
 from connector.pipeline.service import Pipeline
 from connector.store.database import Database
 from connector.store.migrate import require_current, upgrade
@@ -80,8 +82,14 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
         pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
         app[PIPELINE] = await stack.enter_async_context(pipeline.running(reconcile=True))
+        await stack.enter_async_context(_retention(database, app[DIRECTORIES], clock).running())
         app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
         yield
+
+
+def _retention(database: Database, directories: Directories, clock: Clock) -> Periodic:
+    work = Retention(database, clock).prune
+    return Periodic("retention", work, every_s=EVERY_S, db=database, directories=directories, clock=clock, at_once=1)
 
 
 class _DeskTokens:

@@ -26,7 +26,9 @@ __all__ = ["Applied", "apply", "apply_file"]
 
 _COUNTRY: Final = "IN"
 _SECRETS: Final = ("api_key", "api_token", "hook_token")
-_SETTINGS: Final = ("region", "country", "time_zone", "api_url", "recording_hosts", "ingress", "exophones")
+_SETTINGS: Final = (
+    *("region", "country", "time_zone", "api_url", "recording_hosts", "ingress", "retention", "exophones"),
+)
 
 
 def apply_file(

@@ -25,7 +25,7 @@ from connector.phone import parse_number
 from connector.store import schema
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory, Ingress, Tenant
+from connector.tenants import RETENTION_DAYS, Connection, Directory, Ingress, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +168,7 @@ class _Loader:
             api_url=settings.get("api_url"),
             recording_hosts=tuple(settings.get("recording_hosts", ())),
             ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
+            retention_days=(settings.get("retention") or {}).get("days", RETENTION_DAYS),
             exophones=settings.get("exophones", {}),
             connections=tuple(one for one in found if one is not None),
         )

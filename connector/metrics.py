@@ -27,6 +27,7 @@ _ACCEPT_SECONDS: Final = Histogram(
 _DELIVERED: Final = Counter(
     "connector_deliveries", "Attempts on deliveries, by their result.", ["adapter", "result"], registry=REGISTRY
 )
+_PRUNED: Final = Counter("connector_calls_pruned", "Old calls that retention deleted.", registry=REGISTRY)
 _CRM_REQUESTS: Final = Counter(
     "connector_crm_requests", "Requests to CRMs, by class of status.", ["adapter", "status"], registry=REGISTRY
 )
@@ -54,6 +55,11 @@ def refused(code: str) -> None:
 def delivered(adapter: str, result: str) -> None:
     """An attempt on a delivery ended: done, dead, or the reason why it is pending."""
     _DELIVERED.labels(adapter, result).inc()
+
+
+def pruned(calls: int) -> None:
+    """Retention deleted so many calls."""
+    _PRUNED.inc(calls)
 
 
 def crm_answered(adapter: str, status: int | None, seconds: float) -> None:

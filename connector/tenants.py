@@ -7,12 +7,16 @@ process is seen within a second, and looked for before any 401).
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import SecretStr
 
 from connector.adapter import Agent
 from connector.options import Options
+
+#: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
+RETENTION_DAYS: Final = 90
+RETENTION_LEAST_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Tenant:
     region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
+    #: A finished call is kept for so long; see `pipeline.retention`.
+    retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)
     connections: tuple[Connection, ...] = ()
 

@@ -15,7 +15,7 @@ from connector.store import schema
 DeliveryFilter = Literal["pending", "retrying", "done", "dead"]
 
 _call, _delivery, _step, _event = schema.call.c, schema.delivery.c, schema.step.c, schema.event.c
-_tenant, _connection = schema.tenant.c, schema.connection.c
+_tenant, _connection, _tombstone = schema.tenant.c, schema.connection.c, schema.tombstone.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class DeliveryRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordRow:
-    """A record in a CRM, as the journal has it."""
+    """A record in a CRM, as the journal has it; `state` is `pruned` where retention left no more than this of it."""
 
     connection: str
     slot: str
@@ -93,6 +93,17 @@ class CallView:
     call: CallRow
     events: tuple[EventRow, ...]
     deliveries: tuple[DeliveryRow, ...]
+    records: tuple[RecordRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedCall:
+    """What retention left of a call."""
+
+    tenant: str
+    call_sid: str
+    created_at: float
+    pruned_at: float
     records: tuple[RecordRow, ...]
 
 
@@ -194,8 +205,39 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
         call=found,
         events=tuple(EventRow(*row) for row in connection.execute(events)),
         deliveries=tuple(DeliveryRow(*row) for row in connection.execute(deliveries)),
-        records=tuple(RecordRow(*row) for row in connection.execute(records)),
+        records=(
+            *(RecordRow(*row) for row in connection.execute(records)),
+            # A call that came up again after it was pruned, for a connection that it had not been delivered to.
+            *_buried(connection, tenant_id, call_sid),
+        ),
     )
+
+
+def pruned_call(connection: Connection, tenant_id: int, call_sid: str) -> PrunedCall | None:
+    """What is left of a call that retention deleted; None where nothing is known of it."""
+    query = (
+        select(
+            _tenant.sid, func.min(func.coalesce(_tombstone.call_at, _tombstone.made_at)), func.max(_tombstone.made_at)
+        )
+        .join_from(schema.tombstone, schema.tenant)
+        .where(_tombstone.tenant_id == tenant_id, _tombstone.call_sid == call_sid)
+        .group_by(_tenant.sid)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return PrunedCall(row[0], call_sid, row[1], row[2], tuple(_buried(connection, tenant_id, call_sid)))
+
+
+def _buried(connection: Connection, tenant_id: int, call_sid: str) -> list[RecordRow]:
+    name = func.coalesce(_connection.name, _tombstone.connection_id)
+    query = (
+        select(name, _tombstone.slot, _tombstone.kind, _tombstone.ref_id, _tombstone.url)
+        .join_from(schema.tombstone, schema.connection, _connection.id == _tombstone.connection_id, isouter=True)
+        .where(_tombstone.tenant_id == tenant_id, _tombstone.call_sid == call_sid, _tombstone.ref_id.is_not(None))
+        .order_by(name, _tombstone.slot)
+    )
+    return [RecordRow(*row, state="pruned", warning=None, error=None) for row in connection.execute(query)]
 
 
 def has_call(connection: Connection, tenant_id: int, call_sid: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import text
 
 from connector.directories import Directories
 from connector.errors import CrmUnavailable
@@ -17,6 +18,7 @@ from connector.store.database import Database
 from connector.store.leases import Standing, Wish
 from connector.store.migrate import upgrade
 from connector.tenants import Tenant
+from tests.databases import config_in
 from tests.pipeline.world import ManualClock
 from tests.web.stubs import StubDirectories, tenant
 
@@ -25,7 +27,7 @@ JOB = "retention:exotel535"
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/c.db")
+    database = Database(config_in(tmp_path).database_url)
     await asyncio.to_thread(database.transact, upgrade)
     async with database.running():
         yield database
@@ -173,7 +175,7 @@ async def test_a_long_job_keeps_its_lease(db: Database, monkeypatch: pytest.Monk
         await go_on.wait()
 
     async def ends() -> float:
-        return await db.read(lambda sql: sql.exec_driver_sql("select lease_until from lease").scalar_one())
+        return await db.read(lambda sql: sql.execute(text("select lease_until from lease")).scalar_one())
 
     one, two = Replica(db, clock, work=wait), Replica(db, clock)
     async with asyncio.timeout(20):

@@ -11,7 +11,6 @@ from alembic.migration import MigrationContext
 from sqlalchemy import (
     Column,
     Connection,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -20,55 +19,73 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
     inspect,
 )
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from connector.store import schema
+from connector.store.database import Database
 from connector.store.migrate import _config, _scripts
+from tests.databases import Server
 from tests.unit.schemas import breaking, reflected
 
 REVISIONS = [script.revision for script in reversed(list(_scripts().walk_revisions()))]
 
 
-@pytest.fixture
-def sql(tmp_path: Path) -> Iterator[Connection]:
-    engine: Engine = create_engine(f"sqlite:///{tmp_path}/c.db")
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without any table."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path}/c.db")
+        yield database
+        database.dispose()
+        return
+    server: Server = request.getfixturevalue("postgres")
+    name = server.create_empty()
+    database = Database(server.url(name))
+    yield database
+    database.dispose()
+    server.drop(name)
 
 
-def migrate(connection: Connection, revision: str) -> None:
+def migrate(sql: Connection, revision: str) -> None:
     config = _config()
-    config.attributes["connection"] = connection
+    config.attributes["connection"] = sql
     command.upgrade(config, revision)
 
 
-def test_the_migrations_make_the_schema_of_the_code(sql: Connection) -> None:
-    migrate(sql, "head")
-    context = MigrationContext.configure(sql, opts={"compare_type": True})
-    assert compare_metadata(context, schema.metadata) == []
+def test_the_migrations_make_the_schema_of_the_code(db: Database) -> None:
+    def differences(sql: Connection) -> object:
+        migrate(sql, "head")
+        return compare_metadata(MigrationContext.configure(sql, opts={"compare_type": True}), schema.metadata)
+
+    assert db.transact(differences) == []
 
 
-def test_every_migration_lets_the_version_before_it_run(sql: Connection) -> None:
-    migrate(sql, REVISIONS[0])
-    old = reflected(sql)
-    for revision in REVISIONS[1:]:
-        migrate(sql, revision)
-        new = reflected(sql)
-        assert breaking(old, new) == [], revision
-        old = new
+def test_every_migration_lets_the_version_before_it_run(db: Database) -> None:
+    def breaks(sql: Connection) -> dict[str, list[str]]:
+        migrate(sql, REVISIONS[0])
+        old, found = reflected(sql), {}
+        for revision in REVISIONS[1:]:
+            migrate(sql, revision)
+            new = reflected(sql)
+            found[revision] = breaking(old, new)
+            old = new
+        return found
+
+    assert db.transact(breaks) == {revision: [] for revision in REVISIONS[1:]}
 
 
-def test_every_migration_can_be_taken_back(sql: Connection) -> None:
-    migrate(sql, "head")
-    config = _config()
-    config.attributes["connection"] = sql
-    command.downgrade(config, "base")
-    assert set(inspect(sql).get_table_names()) == {"alembic_version"}
+def test_every_migration_can_be_taken_back(db: Database) -> None:
+    def left(sql: Connection) -> list[str]:
+        migrate(sql, "head")
+        config = _config()
+        config.attributes["connection"] = sql
+        command.downgrade(config, "base")
+        return inspect(sql).get_table_names()
+
+    assert db.transact(left) == ["alembic_version"]
 
 
 def of(*items: SchemaItem, name: str = "call") -> MetaData:

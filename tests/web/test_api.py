@@ -1,5 +1,6 @@
 """The API over a real socket and a real store: who sees what, and what is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from connector.directories import Directories
 from connector.errors import StoreBusy
@@ -19,7 +20,7 @@ from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
-from tests.web.stored import AT, MINE, SECRETS, THEIRS, TOKENS, call_sid, filled
+from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
 
@@ -209,6 +210,34 @@ class TestCalls:
             }
         ]
 
+    async def test_what_is_left_of_a_pruned_call(self, api: Api) -> None:
+        status, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
+        assert status == 200
+        of_call = {name: value for name, value in body["call"].items() if value not in (None, [])}
+        assert of_call == {
+            "tenant": MINE,
+            "call_sid": PRUNED,
+            "created_at": "2026-01-01T00:00:00Z",
+            "pruned_at": "2026-04-01T00:00:00Z",
+        }
+        assert (body["events"], body["deliveries"]) == ([], [])
+        records = [(one["connection"], one["slot"], one["kind"], one["id"], one["state"]) for one in body["records"]]
+        assert records == [
+            ("removed", "note:recording", "note", "901", "pruned"),
+            ("support", "ticket", "ticket", "900", "pruned"),
+        ]
+        assert body["records"][1]["url"] == "https://acme.freshdesk.com/a/900"
+        assert refused(await api.get(f"/api/v1/calls/{PRUNED}", tenant=THEIRS)) == (404, "not_found", "call_sid")
+        _, listed = await api.get("/api/v1/calls", tenant=MINE)
+        assert PRUNED not in [one["call_sid"] for one in listed["calls"]]
+
+    async def test_a_call_that_came_up_again_shows_its_old_records_too(self, api: Api) -> None:
+        insert = "insert into call (tenant_id, call_sid, created_at) values (1, :sid, 0)"
+        await asyncio.to_thread(api.db.transact, lambda sql: sql.execute(text(insert), {"sid": PRUNED}))
+        _, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
+        assert body["call"]["pruned_at"] is None
+        assert [one["id"] for one in body["records"]] == ["901", "900"]
+
     async def test_echoed_credentials_are_hidden(self, api: Api) -> None:
         async with api.client.get(
             f"/api/v1/calls/{call_sid(4)}", params={"tenant": MINE}, headers=bearer(TOKENS.operator)
@@ -307,6 +336,8 @@ class TestReplay:
             ({"tenant": MINE, "call_sid": call_sid(1), "dryrun": True}, (400, "invalid", "dryrun")),
             ({"tenant": MINE, "call_sid": call_sid(1), "connection": "x"}, (400, "unknown_connection", "connection")),
             ({"tenant": MINE, "call_sid": call_sid(8)}, (404, "not_found", "call_sid")),
+            ({"tenant": MINE, "call_sid": PRUNED}, (410, "pruned", "call_sid")),
+            ({"tenant": THEIRS, "call_sid": PRUNED}, (404, "not_found", "call_sid")),
             ({"tenant": "nobody", "call_sid": call_sid(8)}, (404, "not_found", "tenant")),
             ([1], (400, "invalid", None)),
         ],
