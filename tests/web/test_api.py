@@ -115,6 +115,7 @@ class TestWhoSeesWhat:
         ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
         ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
+        ("GET", "/api/v1/statement", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
 
