@@ -13,12 +13,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
-from connector.app import DATABASE, DIRECTORIES, PIPELINE, create_app
+from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
 from connector.config import Config
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
-from connector.store.secrets import open_box
 from connector.tenantfile import parse
 from connector.tenants import Tenant
 from tests.exotel.conftest import KEY, SID, TOKEN
@@ -68,6 +67,14 @@ class Service:
         self.clock.advance(seconds)
         await self.app[PIPELINE].recorder.look()
 
+    async def apply(self, **changes: Any) -> None:
+        """Applies changes of the tenant to the running service."""
+        tenant = {"sid": SID, "api_key": KEY, "api_token": TOKEN, "hook_token": HOOK, **changes}
+        file = parse(yaml.safe_dump({"tenants": [tenant]}), "test.yaml", {})
+        db = self.app[DATABASE]
+        await asyncio.to_thread(apply, file, db, self.app[BOX])
+        await self.app[DIRECTORIES].refresh()
+
     async def rows(self, query: str) -> list[dict[str, Any]]:
         return await self.app[DATABASE].read(lambda c: [dict(row) for row in c.execute(text(query)).mappings()])
 
@@ -83,11 +90,8 @@ async def service(folder: Path, exotel: ExotelAccount, faults: Faults, **changes
     app = create_app(config, clock=clock)
     async with TestServer(exotel_app(exotel, faults)) as at_exotel, TestServer(app) as server:
         api_url = str(at_exotel.make_url("")).rstrip("/")
-        tenant = {"sid": SID, "api_key": KEY, "api_token": TOKEN, "hook_token": HOOK, "api_url": api_url, **changes}
-        file = parse(yaml.safe_dump({"tenants": [tenant]}), "test.yaml", {})
-        db = app[DATABASE]
-        await asyncio.to_thread(apply, file, db, open_box(config, db))
-        await app[DIRECTORIES].refresh()
         token = (folder / "c.db.token").read_text().strip()
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-            yield Service(app, str(server.make_url("")).rstrip("/"), session, exotel, faults, clock)
+            made = Service(app, str(server.make_url("")).rstrip("/"), session, exotel, faults, clock)
+            await made.apply(**{"api_url": api_url, **changes})
+            yield made
