@@ -12,6 +12,8 @@ from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.directories import Directories
 from connector.logs import server_logger
+from connector.pipeline.periodic import Periodic
+from connector.pipeline.retention import EVERY_S, Retention
 from connector.pipeline.service import Pipeline
 from connector.store.database import Database
 from connector.store.migrate import require_current, upgrade
@@ -87,8 +89,14 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
             clock=clock,
         )
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())
+        await stack.enter_async_context(_retention(database, app[DIRECTORIES], clock).running())
         app[INGRESS] = Ingress(pipeline, Origin(app[DIRECTORIES], config.trusted_proxies), clock)
         yield
+
+
+def _retention(database: Database, directories: Directories, clock: Clock) -> Periodic:
+    work = Retention(database, clock).prune
+    return Periodic("retention", work, every_s=EVERY_S, db=database, directories=directories, clock=clock, at_once=1)
 
 
 class _DeskTokens:
@@ -97,20 +105,27 @@ class _DeskTokens:
     def __init__(self, app: web.Application) -> None:
         self._app = app
         self._directory: Directory | None = None
+        #: Connection's id -> digest of its token, which never changes.
+        self._digests: dict[str, bytes] = {}
         self._connections: dict[bytes, str] = {}
 
     def connection_of(self, token: str) -> str | None:
         """Id of the enabled connection whose token this is."""
         directory = self._app[DIRECTORIES].current
         if directory is not self._directory:
-            box = self._app[BOX]
             self._connections = {
-                _digest(box.token(f"home:{connection.id}")): connection.id
+                self._digest_of(connection.id): connection.id
                 for connection in directory.connections.values()
                 if connection.enabled and connection.adapter == "local"
             }
             self._directory = directory
         return self._connections.get(_digest(token))
+
+    def _digest_of(self, connection_id: str) -> bytes:
+        digest = self._digests.get(connection_id)
+        if digest is None:
+            digest = self._digests[connection_id] = _digest(self._app[BOX].token(f"home:{connection_id}"))
+        return digest
 
 
 def _digest(token: str) -> bytes:

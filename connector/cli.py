@@ -68,11 +68,20 @@ def cli() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.")
 @click.option("--database-url", help="sqlite:///FILE or postgresql://…")
-def serve(host: str | None, port: int | None, database_url: str | None) -> None:
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine, on PostgreSQL."
+)
+def serve(host: str | None, port: int | None, database_url: str | None, workers: int) -> None:
     """Receive Exotel's requests and write to the CRMs."""
+    config = _config(host=host, port=port, database_url=database_url)
+    if workers > 1:
+        from connector.workers import serve_many
+
+        serve_many(config, workers, click.echo)
+        return
     from connector.serve import serve
 
-    serve(_config(host=host, port=port, database_url=database_url), click.echo)
+    serve(config, click.echo)
 
 
 @cli.command()

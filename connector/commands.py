@@ -188,6 +188,8 @@ def replay(
             known = ", ".join(c.name for c in owner.connections) or "none"
             raise ConfigError(f"{owner.sid} has no connection {connection!r}; known: {known}")
         if call_sid is not None and not store.db.transact(views.has_call, owner.id, call_sid):
+            if store.db.transact(views.pruned_call, owner.id, call_sid) is not None:
+                raise ConfigError(replaying.PRUNED)
             raise ConfigError(f"{owner.sid} has no call {call_sid!r}")
         wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
         if dry_run:

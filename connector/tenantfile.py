@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from connector.errors import ConfigError
+from connector.tenants import RETENTION_LEAST_DAYS
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -118,6 +119,12 @@ class IngressPart(_Part):
         return self
 
 
+class RetentionPart(_Part):
+    """How long finished calls are kept."""
+
+    days: Annotated[int, Field(ge=RETENTION_LEAST_DAYS, le=3650)]
+
+
 class ConnectionPart(_Part):
     """A connection; `settings` and `options` are the adapter's to check."""
 
@@ -143,6 +150,7 @@ class TenantPart(_Part):
     recording_hosts: list[Annotated[str, AfterValidator(_host)]] | None = None
     hook_token: Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_fits_a_path)] | None = None
     ingress: IngressPart | None = None
+    retention: RetentionPart | None = None
     exophones: dict[str, str] | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 

@@ -5,14 +5,19 @@ process is seen within a second, and looked for before any 401).
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import SecretStr
 
 from connector.adapter import Agent
 from connector.options import Options
+
+#: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
+RETENTION_DAYS: Final = 90
+RETENTION_LEAST_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class Tenant:
     region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
     ingress: Ingress = Ingress()
+    #: A finished call is kept for so long; see `pipeline.retention`.
+    retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)
     connections: tuple[Connection, ...] = ()
 
@@ -76,14 +83,21 @@ class Directory:
     tenants_by_id: Mapping[int, Tenant] = field(default_factory=dict)
     hooks: Mapping[str, Tenant] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
+    #: `Connection.account` -> the connections that share its quota
+    accounts: Mapping[str, list[Connection]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, version: int, tenants: list[Tenant]) -> "Directory":
         """A directory of these tenants."""
+        accounts = defaultdict(list)
+        for tenant in tenants:
+            for connection in tenant.connections:
+                accounts[connection.account].append(connection)
         return cls(
             version=version,
             tenants={t.sid: t for t in tenants},
             tenants_by_id={t.id: t for t in tenants},
             hooks={hashlib.sha256(t.hook_token.get_secret_value().encode()).hexdigest(): t for t in tenants},
             connections={c.id: c for t in tenants for c in t.connections},
+            accounts=accounts,
         )

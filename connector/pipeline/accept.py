@@ -6,7 +6,7 @@ mended parser mends old calls on replay.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
@@ -47,7 +47,7 @@ class Received:
     source: str = "exotel"
 
 
-def event_of(received: Received, tenant: Tenant, paused: frozenset[str]) -> queries.NewEvent:
+def event_of(received: Received, tenant: Tenant, paused: Set[str]) -> queries.NewEvent:
     """What is stored for a request. `paused`: accounts whose deliveries wait for a person."""
     received = _without_secrets_of_callers(received, tenant)
     at = received.received_at

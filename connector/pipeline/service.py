@@ -27,6 +27,7 @@ from connector.pipeline.gate import Gate
 from connector.pipeline.plan import Target
 from connector.pipeline.recorder import Recorder
 from connector.pipeline.replay import Replayed
+from connector.pipeline.replicas import Replicas
 from connector.pipeline.runner import Result, Runner
 from connector.store import queries
 from connector.store.database import Database
@@ -38,6 +39,8 @@ from connector.tenants import Connection, Directory, Tenant
 log = logging.getLogger(__name__)
 
 _PROBE_LOOK_S: Final = 5.0
+#: What another replica wrote of a gate is in force here after at most so long, and the time of a read.
+_GATES_LOOK_S: Final = 0.5
 _REVISIONS_KEPT: Final = 2000
 #: A dead process's unsure writes settle for this long after a start; the longest that an adapter may declare.
 _SETTLE_AT_START_S: Final = 15.0
@@ -81,12 +84,24 @@ class Pipeline:
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
-        async with crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client:
+        async with (
+            crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client,
+            Replicas(self._db, self._clock).running() as replicas,
+        ):
             self._accounts = Accounts(
-                self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
+                self._db,
+                client,
+                self._box,
+                self._home_url,
+                lambda: self._directories.current,
+                self._clock,
+                replicas,
+                self._wake_account,
             )
-            await self._accounts.load()
-            self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
+            await self._accounts.look()
+            self._exotel = ExotelAccounts(
+                self._db, client, lambda: self._directories.current, self._clock, self._accounts.buckets
+            )
             self._recorder = Recorder(
                 self._db, self._caller, lambda: self._directories.current, self._clock, self._public_url
             )
@@ -96,7 +111,9 @@ class Pipeline:
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
             self._directories.on_change.append(self._changed)
-            probes = asyncio.create_task(self._probe_loop(), name="probes")
+            loops = [asyncio.create_task(self._probe_loop(), name="probes")]
+            if not self._db.single_process:
+                loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
                 if deliver:
                     async with self._dispatcher.running(), self._recorder.running():
@@ -105,9 +122,10 @@ class Pipeline:
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
-                for task in (probes, *self._side_tasks):
+                for task in (*loops, *self._side_tasks):
                     task.cancel()
-                await asyncio.gather(probes, *self._side_tasks, return_exceptions=True)
+                await asyncio.gather(*loops, *self._side_tasks, return_exceptions=True)
+                await self._accounts.ended()
 
     def _counted(self, runner: Runner) -> Callable[[Work], Any]:
         async def run(work: Work) -> Result | None:
@@ -191,9 +209,7 @@ class Pipeline:
     def gate_changed(self, gate: Gate) -> None:
         """Stores the gate beside the work; looks again when its circuit closes."""
         self._aside(self.accounts.store(gate))
-        wait_s = gate.waits_s()
-        if wait_s > 0:
-            asyncio.get_running_loop().call_later(wait_s + 0.01, self._wake_account, gate.account)
+        self._wake_account(gate.account, gate.waits_s())
 
     # --- for people ---
 
@@ -203,7 +219,7 @@ class Pipeline:
 
     async def resume(self, account: str) -> None:
         """Lets a paused account's work through again."""
-        await self.accounts.resume(account, self._wake_connection)
+        await self.accounts.resume(account)
 
     async def replay(
         self,
@@ -238,23 +254,32 @@ class Pipeline:
             for priority in (1, 2, 3):
                 self._dispatcher.wake(connection.id, priority)
 
-    def _wake_account(self, account: str) -> None:
-        for connection in self._directories.current.connections.values():
-            if connection.account == account:
-                self._wake_connection(connection)
+    def _wake_account(self, account: str, in_s: float = 0.0) -> None:
+        """Looks for work of an account that lets more through, in so many seconds."""
+        if in_s > 0:
+            asyncio.get_running_loop().call_later(in_s + 0.01, self._wake_account, account)
+            return
+        for connection in self._directories.current.accounts.get(account, ()):
+            self._wake_connection(connection)
 
     def _changed(self, _directory: object) -> None:
         self.accounts.forget_adapters()
         self.exotel.forget()
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
-            self._aside(self.accounts.probe(self._wake_connection, due_only=False))
+            self._aside(self.accounts.probe(due_only=False))
 
     async def _probe_loop(self) -> None:
         while True:
             await asyncio.sleep(_PROBE_LOOK_S)
             with contextlib.suppress(StoreBusy):
-                await self.accounts.probe(self._wake_connection)
+                await self.accounts.probe()
+
+    async def _gates_loop(self) -> None:
+        while True:
+            await asyncio.sleep(_GATES_LOOK_S)
+            with contextlib.suppress(StoreBusy):
+                await self.accounts.look()
 
     def _aside(self, work: Any) -> None:
         async def guarded() -> None:

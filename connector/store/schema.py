@@ -62,6 +62,8 @@ tenant = Table(
     #: JSON: secret's name -> keyed hash of the file's value at the last apply; a rotated token is not put back.
     Column("applied", Text, nullable=False, server_default="{}"),
     Column("hook_token_hash", String(64), nullable=False, unique=True),
+    #: `config.version` as of the last change of this tenant or its connections.
+    Column("version", BigInteger, nullable=False, server_default=text("0"), index=True),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
@@ -334,7 +336,7 @@ step = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-#: What the account allows: pause and circuit outlive a restart, the rate is shared by replicas in chunks.
+#: What the account allows: pause, circuit and ramp-up outlive a restart and are the same for all replicas.
 gate = Table(
     "gate",
     metadata,
@@ -343,12 +345,47 @@ gate = Table(
     Column("reason", Text),
     #: Next probe of a paused account.
     Column("probe_at", Double),
+    #: Somebody probes it now, and is given up after this time.
+    Column("probing_until", Double),
     #: Circuit: nothing is sent before this time.
     Column("open_until", Double),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    #: Deliveries that may run at once while work comes back after a fault; null: no fault.
+    Column("ramp", Integer),
     #: JSON: bucket -> what headers last told
     Column("quota", Text, nullable=False, server_default="{}"),
+    #: Rises with every write; a write that names an older one is refused.
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", Double, nullable=False, index=True),
+)
+
+#: What replicas spend of an account's quotas, and hold of them for a moment; one process counts in memory instead.
+quota = Table(
+    "quota",
+    metadata,
+    Column("account", String(255), primary_key=True),
+    Column("bucket", String(64), primary_key=True),
+    #: JSON of a `window.Window`; empty for an instant, in the transaction that makes it
+    Column("state", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
+)
+
+#: Processes that live on this store; one that was not seen for a while is dead.
+replica = Table(
+    "replica",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("seen_at", Double, nullable=False),
+)
+
+#: Periodic jobs, as `retention:exotel535`: who runs one now, and when it is due next on whichever process is free.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("due_at", Double, nullable=False, server_default=text("0")),
 )
 
 #: The newest popup per call and agent, for the agents' browsers.
@@ -393,6 +430,14 @@ audit = Table(
     Column("tenant_id", _Id),
     #: JSON without secrets
     Column("detail", Text, nullable=False, server_default="{}"),
+    # What retention has not emptied yet.
+    Index(
+        "ix_audit_detail",
+        "tenant_id",
+        "at",
+        sqlite_where=text("detail <> '{}'"),
+        postgresql_where=text("detail <> '{}'"),
+    ),
 )
 
 user = Table(
@@ -417,7 +462,9 @@ api_token = Table(
     Column("revoked_at", Double),
 )
 
-#: What retention leaves of a written record, for 210 days: a backfill never writes an old call twice.
+#: What retention leaves of a call for a connection, for 210 days: nothing is written for it a second time. One row per
+#: record; `ref_id` is null where the CRM never said whether it has it. A call that nothing was to be written for leaves
+#: one row with an empty slot, of kind `none`.
 tombstone = Table(
     "tombstone",
     metadata,
@@ -429,6 +476,8 @@ tombstone = Table(
     Column("ref_id", String(255)),
     Column("url", Text),
     Column("made_at", Double, nullable=False, index=True),
+    #: When the call was first heard of.
+    Column("call_at", Double),
 )
 
 # --- the local desk: a help desk of our own behind /desk/v1, kept apart from the pipeline's tables ---

@@ -29,6 +29,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "pruned": 410,
     "too_large": 413,
     "too_many_failures": 429,
 }

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from connector import metrics
 from connector.errors import ConfigError, IngressError, StoreBusy
 from connector.phone import parse_number
+from connector.pipeline.replay import PRUNED
 from connector.store import trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
@@ -72,11 +73,15 @@ async def list_calls(request: web.Request, token: TokenRow, asked: CallsAsked) -
 
 
 async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> CallDetails:
-    """One call: its events, deliveries and records."""
+    """One call: its events, deliveries and records; of one that retention deleted, the records that were written."""
     tenant = await _tenant(request, token, asked.tenant)
-    view = await request.app[DATABASE].read(views.call, tenant.id, request.match_info["call_sid"])
+    db, call_sid = request.app[DATABASE], request.match_info["call_sid"]
+    view = await db.read(views.call, tenant.id, call_sid)
     if view is None:
-        raise _not_found("call", "call_sid")
+        left = await db.read(views.pruned_call, tenant.id, call_sid)
+        if left is None:
+            raise _not_found("call", "call_sid")
+        return shown.pruned(left)
     # Reading numbers takes a while, and hooks are answered meanwhile.
     return await asyncio.to_thread(shown.details, view, tenant.country)
 
@@ -103,6 +108,8 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     if asked.connection is not None and (connection is None or not connection.enabled):
         raise Refused("unknown_connection", "The account has no enabled connection of this name.", "connection")
     if asked.call_sid is not None and not await db.read(views.has_call, tenant.id, asked.call_sid):
+        if await db.read(views.pruned_call, tenant.id, asked.call_sid) is not None:
+            raise Refused("pruned", PRUNED, "call_sid")
         raise _not_found("call", "call_sid")
     replayed = await request.app[PIPELINE].replay(
         tenant.id,

@@ -81,11 +81,15 @@ class ReplayAsked(Asked):
 
 
 class CallOut(BaseModel):
-    """A call as it is known now; only the first three are there before it was folded for the first time."""
+    """A call as it is known now; only the first three are there before it was folded for the first time.
+
+    `pruned_at`: when retention deleted all of it but which records were written; nothing more is written for it.
+    """
 
     tenant: str
     call_sid: str | None
     created_at: Utc
+    pruned_at: Utc | None = None
     direction: str | None = None
     customer_number: str | None = None
     exophone: str | None = None
@@ -151,7 +155,7 @@ class ListedDelivery(DeliveryOut):
 
 
 class RecordOut(BaseModel):
-    """A record in a CRM. `url` is where a person opens it."""
+    """A record in a CRM. `url` is where a person opens it; `state` is `pruned` where its call was."""
 
     connection: str
     slot: str

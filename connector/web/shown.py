@@ -12,7 +12,7 @@ from connector.exotel.model import ORDERS
 from connector.exotel.wire import merge
 from connector.pipeline.replay import Replayed
 from connector.redact import redact, redact_all
-from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, RecordRow
+from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.web.schemas import (
     CallDetails,
     CallOut,
@@ -41,6 +41,17 @@ def details(view: CallView, country: str) -> CallDetails:
         deliveries=[delivery(row) for row in view.deliveries],
         records=[record(row) for row in view.records],
     )
+
+
+def pruned(left: PrunedCall) -> CallDetails:
+    """What retention left of a call: that it was there, and the records that were written."""
+    of_call = CallOut(
+        tenant=left.tenant,
+        call_sid=left.call_sid,
+        created_at=_time(left.created_at),
+        pruned_at=_time(left.pruned_at),
+    )
+    return CallDetails(call=of_call, events=[], deliveries=[], records=[record(row) for row in left.records])
 
 
 def event(row: EventRow, country: str) -> EventOut:

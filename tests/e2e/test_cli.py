@@ -1,7 +1,9 @@
 """The console script as its own process: help, wrong use, and commands on a store."""
 
+import contextlib
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -123,6 +125,13 @@ def test_from_a_file_to_hooks_users_and_backups(tmp_path: Path) -> None:
     assert connector("calls", cwd=tmp_path).stdout == "No calls.\n"
     assert connector("deliveries", "--state", "dead", cwd=tmp_path).stdout == "No deliveries.\n"
     assert connector("replay", "--from", "1d", "--dry-run", cwd=tmp_path).returncode == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "connector.db")) as store, store:
+        store.execute(
+            "insert into tombstone (tenant_id, call_sid, connection_id, slot, kind, made_at)"
+            " values (1, 'old', 'c', 'ticket', 'ticket', 0)"
+        )
+    pruned = connector("replay", "--call-sid", "old", cwd=tmp_path)
+    assert (pruned.returncode, "its records stay" in pruned.stderr) == (2, True)
     assert "local" in connector("adapters", cwd=tmp_path).stdout
 
     assert connector("backup", "copy.db", cwd=tmp_path).stdout == "copy.db\ncopy.db.key\n"

@@ -1,5 +1,6 @@
 """The API over a real socket and a real store: who sees what, and what is refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from connector.directories import Directories
 from connector.errors import StoreBusy
@@ -19,7 +20,7 @@ from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
-from tests.web.stored import AT, MINE, SECRETS, THEIRS, TOKENS, call_sid, filled
+from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
 
@@ -208,6 +209,34 @@ class TestCalls:
             }
         ]
 
+    async def test_what_is_left_of_a_pruned_call(self, api: Api) -> None:
+        status, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
+        assert status == 200
+        of_call = {name: value for name, value in body["call"].items() if value not in (None, [])}
+        assert of_call == {
+            "tenant": MINE,
+            "call_sid": PRUNED,
+            "created_at": "2026-01-01T00:00:00Z",
+            "pruned_at": "2026-04-01T00:00:00Z",
+        }
+        assert (body["events"], body["deliveries"]) == ([], [])
+        records = [(one["connection"], one["slot"], one["kind"], one["id"], one["state"]) for one in body["records"]]
+        assert records == [
+            ("removed", "note:recording", "note", "901", "pruned"),
+            ("support", "ticket", "ticket", "900", "pruned"),
+        ]
+        assert body["records"][1]["url"] == "https://acme.freshdesk.com/a/900"
+        assert refused(await api.get(f"/api/v1/calls/{PRUNED}", tenant=THEIRS)) == (404, "not_found", "call_sid")
+        _, listed = await api.get("/api/v1/calls", tenant=MINE)
+        assert PRUNED not in [one["call_sid"] for one in listed["calls"]]
+
+    async def test_a_call_that_came_up_again_shows_its_old_records_too(self, api: Api) -> None:
+        insert = "insert into call (tenant_id, call_sid, created_at) values (1, :sid, 0)"
+        await asyncio.to_thread(api.db.transact, lambda sql: sql.execute(text(insert), {"sid": PRUNED}))
+        _, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
+        assert body["call"]["pruned_at"] is None
+        assert [one["id"] for one in body["records"]] == ["901", "900"]
+
     async def test_echoed_credentials_are_hidden(self, api: Api) -> None:
         async with api.client.get(
             f"/api/v1/calls/{call_sid(4)}", params={"tenant": MINE}, headers=bearer(TOKENS.operator)
@@ -306,6 +335,8 @@ class TestReplay:
             ({"tenant": MINE, "call_sid": call_sid(1), "dryrun": True}, (400, "invalid", "dryrun")),
             ({"tenant": MINE, "call_sid": call_sid(1), "connection": "x"}, (400, "unknown_connection", "connection")),
             ({"tenant": MINE, "call_sid": call_sid(8)}, (404, "not_found", "call_sid")),
+            ({"tenant": MINE, "call_sid": PRUNED}, (410, "pruned", "call_sid")),
+            ({"tenant": THEIRS, "call_sid": PRUNED}, (404, "not_found", "call_sid")),
             ({"tenant": "nobody", "call_sid": call_sid(8)}, (404, "not_found", "tenant")),
             ([1], (400, "invalid", None)),
         ],
@@ -331,6 +362,8 @@ class TestHealth:
         assert 'connector_gates{adapter="freshdesk",state="paused"} 1.0' in lines
         assert 'connector_gates{adapter="freshdesk",state="open"} 1.0' in lines
         assert any(line.startswith('connector_oldest_due_seconds{adapter="freshdesk"}') for line in lines)
+        # Of four pending ones three wait for a paused account.
+        assert 'connector_due_deliveries{adapter="freshdesk"} 1.0' in lines
         assert not [line for line in lines if MINE in line or "support" in line]
 
     async def test_a_store_that_does_not_answer(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,6 +376,28 @@ class TestHealth:
             async with api.client.get(path, headers=bearer(TOKENS.operator)) as answer:
                 assert answer.status == 503
                 assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "due"),
+    [
+        ("update gate set paused = false", 4),
+        ("update connection set enabled = false", 0),
+        ("update delivery set due_at = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at - 1", 1),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 9e9, 0)", 0),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 1, 0)", 1),
+    ],
+)
+def test_due_is_what_more_replicas_would_help(tmp_path: Path, change: str, due: int) -> None:
+    db = filled(tmp_path)
+    db.transact(lambda sql: sql.execute(text(change)))
+    rows = db.transact(views.backlog, AT + 10)
+    assert sum(row.due for row in rows) == due
+    assert max(row.oldest_due_s for row in rows) == (10 if due else 0)
+    assert sum(row.count for row in rows) == 6
+    db.dispose()
 
 
 @pytest.mark.parametrize("state", ["pending", "retrying", "dead"])

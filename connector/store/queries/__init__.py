@@ -1,4 +1,5 @@
-"""The pipeline's statements: accept, claim, journal, contacts, gates. Constant texts, many rows each.
+"""The pipeline's statements: accept, claim, journal, contacts, gates, quotas, retention. Constant texts,
+many rows each.
 
 Every function here runs inside a transaction of `Database`. Those that change something take many rows and answer one
 result per row, so that the writer can put what is asked for at the same time into one commit.
@@ -20,31 +21,64 @@ from connector.store.queries.claiming import (
     revision_options,
 )
 from connector.store.queries.contacts import ContactClaim, ContactRow, claim_contact, forget_contacts
-from connector.store.queries.gates import gates, write_gates
+from connector.store.queries.gates import GateRow, ProbeClaim, claim_probes, gates, write_gates
 from connector.store.queries.journal import Finish, JournalWrite, write_journal
+from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw
+from connector.store.queries.replicas import beat, leave
+from connector.store.queries.retention import (
+    Place,
+    Prune,
+    Unseen,
+    closed,
+    empty_audit,
+    expire_tombstones,
+    forget_unseen,
+    old_calls,
+    prune,
+    unseen_contacts,
+)
 
 __all__ = [
+    "CHUNK_S",
     "Claim",
     "ContactClaim",
     "ContactRow",
+    "Draw",
+    "Drawn",
     "Finish",
+    "GateRow",
     "JournalWrite",
     "NewEvent",
+    "Place",
+    "ProbeClaim",
+    "Prune",
     "StepRow",
     "StoredEvent",
+    "Unseen",
     "Work",
     "accept",
+    "beat",
     "claim",
     "claim_contact",
+    "claim_probes",
+    "closed",
+    "draw",
     "due",
+    "empty_audit",
+    "expire_tombstones",
     "forget_contacts",
+    "forget_unseen",
     "gates",
+    "leave",
     "load",
     "mark",
+    "old_calls",
     "promote",
+    "prune",
     "release_all",
     "restored_at",
     "revision_options",
+    "unseen_contacts",
     "write_gates",
     "write_journal",
 ]
