@@ -21,6 +21,7 @@ async def running(tmp_path: Path, account: ExotelAccount, faults: Faults) -> Asy
         yield made
 
 
+@pytest.mark.usefixtures("both_databases")
 async def test_one_budget_of_which_the_urgent_have_more(running: Service) -> None:
     exotel = running.app[PIPELINE].exotel
     sid = running.exotel.add_call()
@@ -33,7 +34,7 @@ async def test_one_budget_of_which_the_urgent_have_more(running: Service) -> Non
         with pytest.raises(RateLimited) as caught:
             await calls.get(sid)
         assert caught.value.status is None  # our own count: Exotel was not asked
-        assert 0 < (caught.value.retry_after_s or 0) <= 60
+        assert 0 < (caught.value.retry_after_s or 0) < 70
     assert running.exotel.answers == {200: 200}
 
 
@@ -64,6 +65,7 @@ async def test_new_keys_are_used_at_once(running: Service) -> None:
     assert (await accounts.client(old, "caller").calls.get(sid)).sid == sid
 
 
+@pytest.mark.usefixtures("both_databases")
 async def test_the_region_is_found_and_kept(tmp_path: Path, account: ExotelAccount, faults: Faults) -> None:
     account.region = "mumbai"
     async with (
@@ -85,6 +87,7 @@ async def test_the_region_is_found_and_kept(tmp_path: Path, account: ExotelAccou
         assert account.requests["GET /v1/Accounts/{sid}"] == 2
 
 
+@pytest.mark.usefixtures("both_databases")
 async def test_a_messages_fate_comes_back(running: Service) -> None:
     client = running.app[PIPELINE].exotel.client(running.tenant, "caller")
     callback = f"{running.url}/h/{HOOK}/callback/sms"
