@@ -122,7 +122,7 @@ class World:
                 call_sid=sid,
                 kind=kind,
                 method="GET",
-                query=urlencode(pairs),
+                query=urlencode(pairs, errors="surrogatepass"),
                 content_type=None,
                 body=None,
                 params=pairs,
