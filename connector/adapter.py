@@ -11,6 +11,7 @@ an idempotency key if the CRM has one, else an external-id field, else `stamp(ke
 repeatable, and write the key again.
 """
 
+import hashlib
 import html as html_
 import re
 from abc import ABC, abstractmethod
@@ -156,6 +157,9 @@ class Adapter(ABC, Generic[S]):
     timeout_s: ClassVar[float] = 20.0
     #: (status, the body's code) -> error; looked at before the general table of `CrmHttp`. Code None fits every body.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {}
+
+    #: Whether its people read it at this connector's own address, so that links to there always lead somewhere.
+    read_at_home: ClassVar[bool] = False
 
     #: Whether only the login tells accounts apart: a new one is then taken to lead to the same account.
     account_by_login: ClassVar[bool] = False
@@ -346,9 +350,32 @@ class Owners(ABC):
 class Files(ABC):
     """Records can carry files."""
 
+    #: Kinds of record that files hang on.
+    files_on: ClassVar[tuple[Kind, ...]] = ("ticket",)
+    #: Bytes of the largest file that the CRM takes.
+    largest_file: ClassVar[int] = 20 * 1024 * 1024
+
     @abstractmethod
     async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
-        """Attaches a file to a record."""
+        """Attaches a file to a record of one of `files_on`. `Rejected`: the CRM does not take it, a link stands in.
+
+        Where a file has no place for the key but its name, `marked(key, name)` is one that `find_by_key` knows.
+        """
+
+
+def marked(key: str, name: str) -> str:
+    """`name` with a mark that is the key's alone before its ending: `recording-c1-0123456789abcdef.mp3`."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem or ending}-{_mark(key)}{dot}{ending if stem else ''}"
+
+
+def is_marked(key: str, name: str) -> bool:
+    """Whether `name` was made by `marked` with this key; a CRM may have added to it, as to one that is there twice."""
+    return _mark(key) in name.lower()
+
+
+def _mark(key: str) -> str:
+    return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 _STAMP = re.compile(r"\[ref ([^\]\s]+)\]")

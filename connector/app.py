@@ -12,7 +12,10 @@ from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.directories import Directories
 from connector.logs import server_logger
+from connector.pipeline.periodic import Periodic
+from connector.pipeline.retention import EVERY_S, Retention
 from connector.pipeline.service import Pipeline
+from connector.store.clock import DatabaseClock
 from connector.store.database import Database
 from connector.store.migrate import require_current, upgrade
 from connector.store.secrets import open_box
@@ -23,18 +26,19 @@ from connector.web.api import add_api
 from connector.web.applets import ANSWERS, AppletAnswers, add_applets
 from connector.web.desk import add_desk
 from connector.web.ingress import INGRESS, Ingress, add_ingress
-from connector.web.keys import BOX, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
+from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
 from connector.web.origin import Origin
 from connector.web.query import MOST_BYTES
+from connector.web.recordings import add_recordings
 
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
 
 
-def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Application:
+def create_app(config: Config | None = None, *, clock: Clock | None = None) -> web.Application:
     """The whole service, ready to be run; settings come from the environment where none are given.
 
-    `clock`: what ingress and pipeline read. Nothing is opened before the application starts. Raises `ConfigError`, as
-    does its start.
+    `clock`: what ingress and pipeline read; where none is given, the machine's, or the database server's. Nothing is
+    opened before the application starts. Raises `ConfigError`, as does its start.
     """
     config = config or Config.from_env()
     app = web.Application(
@@ -53,6 +57,7 @@ def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Ap
     add_applets(app)
     add_ingress(app)
     add_api(app)
+    add_recordings(app)
     add_desk(
         app,
         db=lambda: app[DATABASE],
@@ -64,7 +69,7 @@ def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Ap
     return app
 
 
-async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
+async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[None]:
     """The store, the secrets, the configuration and the pipeline, in this order; closed in the reverse one."""
     config = app[CONFIG]
     database = Database(config.database_url)
@@ -80,13 +85,32 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
         if token_file is not None:
             await asyncio.to_thread(ensure_operator_token, database, token_file)
         app[DATABASE] = await stack.enter_async_context(database.running())
+        if clock is None:
+            clock = SYSTEM
+            if not database.single_process:
+                clock = await stack.enter_async_context(DatabaseClock(database).running())
+        app[CLOCK] = clock
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
-        pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
+        pipeline = Pipeline(
+            database,
+            app[BOX],
+            app[DIRECTORIES],
+            home_url=lambda: app[HOME].url,
+            public_url=config.public_url,
+            link_url=app[HOME].link_url,
+            clock=clock,
+        )
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())
+        await stack.enter_async_context(_retention(database, app[DIRECTORIES], clock).running())
         origin = Origin(app[DIRECTORIES], config.trusted_proxies)
         app[INGRESS] = Ingress(pipeline, origin, clock)
         app[ANSWERS] = AppletAnswers(pipeline.routing, origin, functools.partial(_popup_url, config), clock)
         yield
+
+
+def _retention(database: Database, directories: Directories, clock: Clock) -> Periodic:
+    work = Retention(database, clock).prune
+    return Periodic("retention", work, every_s=EVERY_S, db=database, directories=directories, clock=clock, at_once=1)
 
 
 def _popup_url(config: Config, tenant: Tenant) -> str | None:
@@ -108,20 +132,27 @@ class _DeskTokens:
     def __init__(self, app: web.Application) -> None:
         self._app = app
         self._directory: Directory | None = None
+        #: Connection's id -> digest of its token, which never changes.
+        self._digests: dict[str, bytes] = {}
         self._connections: dict[bytes, str] = {}
 
     def connection_of(self, token: str) -> str | None:
         """Id of the enabled connection whose token this is."""
         directory = self._app[DIRECTORIES].current
         if directory is not self._directory:
-            box = self._app[BOX]
             self._connections = {
-                _digest(box.token(f"home:{connection.id}")): connection.id
+                self._digest_of(connection.id): connection.id
                 for connection in directory.connections.values()
                 if connection.enabled and connection.adapter == "local"
             }
             self._directory = directory
         return self._connections.get(_digest(token))
+
+    def _digest_of(self, connection_id: str) -> bytes:
+        digest = self._digests.get(connection_id)
+        if digest is None:
+            digest = self._digests[connection_id] = _digest(self._app[BOX].token(f"home:{connection_id}"))
+        return digest
 
 
 def _digest(token: str) -> bytes:

@@ -135,7 +135,7 @@ def rotate(sql: Sql, box: SecretBox, sid: str, who: str = "cli") -> None:
         "updated_at": time.time(),
     }
     sql.execute(update(table).where(table.c.id == row.id).values(columns))
-    trail.changed(sql)
+    trail.changed(sql, [row.id])
     trail.record(sql, who, "hook.rotate", row.id)
 
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, ClassVar
 
+import aiohttp
+
 from adapters.zoho_crm.fields import (
     call_fields,
     call_type,
@@ -40,6 +42,7 @@ from connector.adapter import (
     Caller,
     Checked,
     Entry,
+    Files,
     Grant,
     Kind,
     Leads,
@@ -49,6 +52,8 @@ from connector.adapter import (
     Ref,
     Sales,
     Tasks,
+    is_marked,
+    marked,
     stamped,
 )
 from connector.errors import AuthFailed, CannotTell, CrmError, CrmUnavailable, NotFound, Rejected
@@ -67,12 +72,16 @@ _PAGES = 10
 _PAGE = 200
 
 
-class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Owners):
+class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     name, title = "zoho_crm", "Zoho CRM"
     settings_model, options_model = ZohoCrmSettings, ZohoCrmOptions
     options: ZohoCrmOptions
     default_words: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "log_subject": {"missed": f"Missed call from {_NAME} ({{{{ number }}}})"}
+        "log_subject": {
+            "missed": f"Missed call from {_NAME} ({{{{ number }}}})",
+            # an outgoing call has a second of duration at least, so that the subject says that nobody was reached
+            "outbound": "Outgoing call to {{ number }}{% if not duration_s %} - {{ outcome }}{% endif %}",
+        }
     }
     authorization = "Zoho-oauthtoken {token}"
     account_by_login = True
@@ -86,12 +95,15 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Owners):
         "lead": "none",
         "call_log": "listing",
         "task": "listing",
+        "file": "listing",
     }
+    files_on: ClassVar = ("call_log",)
     #: A record that is locked, or in a blueprint, is free again after a while; a missing right is no bad login.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {
         (423, None): CrmUnavailable,
         (403, "NO_PERMISSION"): Rejected,
         (403, "PERMISSION_DENIED"): Rejected,
+        (413, None): Rejected,
     }
 
     @property
@@ -237,11 +249,23 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Owners):
         }
         return await self._insert("task", _FOLLOW_UPS[kind], body)
 
+    async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
+        # its name is the only place for a key
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename=marked(key, name), content_type=mime)
+        made = await self.http.write("POST", f"Calls/{to.id}/Attachments", form=form)
+        return self._ref("file", str(details_of(item_of(made.body))["id"]), "Calls", shown=to)
+
     async def find_owner(self, contact: Ref) -> str | None:
         owner = (await self._person_of(contact, ["Owner"])).get("Owner") or {}
         return str(owner["id"]) if owner.get("id") else None
 
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
+        if kind == "file" and parent is not None:
+            async for row in self._listed(f"Calls/{parent.id}/Attachments", "data", {"fields": "File_Name"}):
+                if is_marked(key, row.get("File_Name") or ""):
+                    return self._ref("file", str(row["id"]), "Calls", shown=parent)
+            return None
         module = self._module_of(kind)
         field = self.options.key_field
         if field:
@@ -353,7 +377,10 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Owners):
     def _module_of(self, kind: Kind) -> str:
         return _MODULES.get(kind) or _FOLLOW_UPS.get(self.options.follow_up, "Tasks")
 
-    def _ref(self, kind: Kind, id_: str, module: str | None = None) -> Ref:
+    def _ref(self, kind: Kind, id_: str, module: str | None = None, *, shown: Ref | None = None) -> Ref:
+        """`shown`: the record on whose page it is seen, where it has none of its own."""
+        if shown is not None:
+            return Ref(kind, id_, shown.url)
         web = DATA_CENTERS[self.settings.data_center].web
         return Ref(kind, id_, self.at(f"https://{web}/crm/tab/{module or _MODULES[kind]}/{id_}"))
 

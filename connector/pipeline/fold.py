@@ -11,12 +11,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connector.exotel.model import AgentRung, Call, CallEvent, Digits, Direction, Leg, Link, Outcome, Status, Tag
+from connector.exotel.model import (
+    CALLBACKS,
+    ORDERS,
+    AgentRung,
+    Call,
+    CallEvent,
+    Digits,
+    Direction,
+    Leg,
+    Link,
+    Outcome,
+    Status,
+    Tag,
+)
 from connector.phone import is_number
+from connector.pipeline import placed
 
 Result = Literal["answered", "voicemail", "missed", "completed"]
 
-_FLOW_INPUT: Final = frozenset({"ivr", "gather", "end"})
+#: What comes amid a flow, or beside it: it carries what an earlier connect left, and proves nothing of the end.
+_AMID: Final = frozenset({"ivr", "gather", "end"}) | ORDERS | CALLBACKS
 _UNANSWERED: Final = frozenset({"no-answer", "busy", "failed", "canceled"})
 _FINAL: Final = _UNANSWERED | {"completed", "voicemail"}
 # An account without Ringing and Answered events has Dial and Terminal alone, told as Status busy and free.
@@ -91,7 +106,12 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     input_alone = bool(digits) and "end" in kinds and not rung and over
     outcome = _outcome(results, input_alone=input_alone)
 
+    unreached = placed.unreached(calls) if direction == "outbound" and outcome == "missed" else None
     agents = _agents_rung(rung, settled=over, outcome=outcome)
+    recording_url = _recording(facts, outcome)
+    promises = [
+        e.recording_available_by for e in calls if e.recording_available_by and e.recording_url == recording_url
+    ]
     agent_number, agent_email = _who_answered(facts, rung, direction, outcome)
     started_at = min((event.started_at for event in calls if event.started_at is not None), default=None)
     ended_at = next((event.ended_at for event in reversed(calls) if event.ended_at is not None), None)
@@ -104,20 +124,23 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         agent_email=agent_email,
         agents=agents,
         outcome=outcome,
-        status=_status(facts, outcome, over=over),
+        status=unreached.status if unreached is not None else _status(facts, outcome, over=over),
         kinds=kinds,
         missed="missed" in results,
         voicemail="voicemail" in results,
         over=over,
         digits=digits,
         duration_s=_duration(calls),
-        recording_url=_recording(facts, outcome),
+        recording_url=recording_url,
+        recording_available_by=max(promises, default=None),
         legs=_legs(facts),
         started_at=started_at,
         # An end before the start has been seen (reference exotel.md §2.2).
         ended_at=None if ended_at is not None and started_at is not None and ended_at < started_at else ended_at,
         disconnected_by=next((event.disconnected_by for event in reversed(calls) if event.disconnected_by), None),
-        custom_field=next((event.custom_field for event in reversed(calls) if event.custom_field), None),
+        custom_field=placed.custom_field(calls),
+        unreached=unreached,
+        machine=outcome == "answered" and placed.machine_answered(calls),
         agent_open=any(agent.open for agent in rung),
         # What an agent did in the widget says nothing of whether the call goes on.
         last_event_at=max(fact.received_at for fact in facts),
@@ -206,7 +229,7 @@ def _is_terminal(event: CallEvent) -> bool:
     """Whether the event tells that the conversation, or the flow's last applet, is over."""
     if event.kind == "status":
         return event.event_type == "terminal" or (event.event_type is None and event.status in _FINAL)
-    return event.kind != "popup" and event.kind not in _FLOW_INPUT
+    return event.kind != "popup" and event.kind not in _AMID
 
 
 def _result(event: CallEvent) -> Result | None:
@@ -215,7 +238,7 @@ def _result(event: CallEvent) -> Result | None:
     The facts of the request beat the word in its URL (reference exotel.md §3.2.2); without facts the word stands, since
     the flow's branch was chosen by Exotel. Input requests carry what an earlier connect left and prove nothing (§1).
     """
-    if event.kind == "popup" or event.kind in _FLOW_INPUT:
+    if event.kind == "popup" or event.kind in _AMID:
         return None
     if event.status == "voicemail":
         return "voicemail"

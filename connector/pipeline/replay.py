@@ -1,4 +1,7 @@
-"""Replay: calls planned anew under the newest options. Dry, it is the plan minus the journal, without a CRM request."""
+"""Replay: calls planned anew under the newest options. Dry, it is the plan minus the journal, without a CRM request.
+
+What retention closed is left out: its records were written, and what they said is not known any more.
+"""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +15,8 @@ from connector import registry
 from connector.errors import ConfigError, Rejected
 from connector.options import Options
 from connector.pipeline.fold import fold
-from connector.pipeline.plan import Step, Target, plan, settled
+from connector.pipeline.links import LinkMaker
+from connector.pipeline.plan import Step, Target, plan, settled, worded
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
 from connector.store import queries, views
@@ -21,6 +25,8 @@ from connector.tenants import Connection, Directory, Tenant
 
 #: Calls of one replay; a longer span is asked for in parts.
 LIMIT = 10_000
+#: Said of a call that retention deleted.
+PRUNED = "The call is older than the tenant's `retention.days`: what was received of it is deleted, its records stay."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,8 @@ def with_options(connection: Connection, options: Options, revision: int) -> Con
 _CALLS = text(
     "select id, call_sid, created_at from call where tenant_id = :tenant_id and call_sid is not null"
     " and (cast(:call_sid as text) is null or call_sid = :call_sid)"
-    " and (cast(:since as float) is null or created_at >= :since)"
-    " and (cast(:until as float) is null or created_at < :until) order by created_at limit :most"
+    " and (cast(:since as double precision) is null or created_at >= :since)"
+    " and (cast(:until as double precision) is null or created_at < :until) order by created_at limit :most"
 )
 _DELIVERIES = text("select * from delivery where call_id = :call_id and connection_id = :connection_id")
 _ENQUEUE = text(
@@ -74,7 +80,7 @@ def enqueue(sql: Sql, rows: Sequence[tuple[Directory, Wish, float]]) -> list[lis
         queued = []
         order = json.dumps({"recreate": wish.recreate})
         for call_id, call_sid, _created_at in _calls(sql, wish):
-            for connection in _connections(directory, wish):
+            for connection in _connections(sql, directory, wish, call_sid):
                 sql.execute(
                     _ENQUEUE,
                     {
@@ -90,12 +96,12 @@ def enqueue(sql: Sql, rows: Sequence[tuple[Directory, Wish, float]]) -> list[lis
     return results
 
 
-def preview(sql: Sql, directory: Directory, wish: Wish, now: float) -> list[Replayed]:
+def preview(sql: Sql, directory: Directory, wish: Wish, now: float, links: LinkMaker) -> list[Replayed]:
     """What a replay would write: plan minus journal."""
     tenant = directory.tenants_by_id[wish.tenant_id]
     shown = []
     for call_id, call_sid, created_at in _calls(sql, wish):
-        for connection in _connections(directory, wish):
+        for connection in _connections(sql, directory, wish, call_sid):
             row = (
                 sql.execute(_DELIVERIES, {"call_id": call_id, "connection_id": connection.id}).mappings().one_or_none()
             )
@@ -123,7 +129,7 @@ def preview(sql: Sql, directory: Directory, wish: Wish, now: float) -> list[Repl
                     call_sid,
                     connection.name,
                     connection.id,
-                    _changes(tenant, connection, work, wish, now),
+                    _changes(tenant, connection, work, wish, now, links),
                     queued=False,
                 )
             )
@@ -154,19 +160,28 @@ def _calls(sql: Sql, wish: Wish) -> list[tuple[int, str, float]]:
     return [(row[0], row[1], row[2]) for row in sql.execute(_CALLS, values)]
 
 
-def _connections(directory: Directory, wish: Wish) -> list[Connection]:
+def _connections(sql: Sql, directory: Directory, wish: Wish, call_sid: str) -> list[Connection]:
     tenant = directory.tenants_by_id[wish.tenant_id]
-    return [c for c in tenant.connections if c.enabled and wish.connection_id in (None, c.id)]
+    closed = queries.closed(sql, wish.tenant_id, call_sid)
+    return [c for c in tenant.connections if c.enabled and c.id not in closed and wish.connection_id in (None, c.id)]
 
 
-def _changes(tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float) -> list[dict[str, Any]]:
-    target = Target(tenant, connection, registry.get(connection.adapter))
+def _changes(
+    tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float, links: LinkMaker
+) -> list[dict[str, Any]]:
+    adapter = registry.get(connection.adapter)
+    target = Target(tenant, connection, adapter, links.of(work, adapter))
     call = fold(read(work.events, tenant.country), known(tenant, target))
     planned = plan(call, target, now)
+    target = worded(target, planned)
     of_call = facts(call, target, planned.outcome)
     changes: list[dict[str, Any]] = []
     for step in planned.steps:
         row = work.steps.get(step.slot)
+        if step.kind == "file":
+            if row is None or row.ref_id is None:
+                changes.append({"slot": step.slot, "kind": step.kind, "action": "create", "was": None, "now": None})
+            continue
         try:
             wanted = render(step, of_call, target).entry
         except Rejected as error:

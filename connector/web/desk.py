@@ -9,7 +9,6 @@ Errors are `{"error": {"code", "message", "field"}}`: `unreadable` 400, `unautho
 
 import hmac
 import json
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -18,26 +17,20 @@ from typing import Annotated, Any, TypeVar
 
 import nh3
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from connector.errors import StoreBusy
 from connector.store import desk
 from connector.store.database import Database
+from connector.web.pages import new_nonce, page, page_headers
 
 #: Four times what a template may render, as JSON may write a character with six.
 _MAX_BODY = 256 * 1024
 
 _URL_SCHEMES = {"http", "https", "mailto", "tel", "sip"}
 
-_page_template = Environment(
-    loader=PackageLoader("connector.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-).get_template("desk_ticket.html")
+_page_template = page("desk_ticket.html")
 
 
 def clean(html: str) -> str:
@@ -279,9 +272,9 @@ class Desk:
             raise web.HTTPNotFound
         phone = self._number_shown(found.ticket.connection_id, found.contact.phone)
         found = replace(found, contact=replace(found.contact, phone=phone))
-        nonce = secrets.token_urlsafe(16)
+        nonce = new_nonce()
         html = _page_template.render(page=found, nonce=nonce, clean=_shown, when=_when)
-        return web.Response(text=html, content_type="text/html", headers=_page_headers(nonce))
+        return web.Response(text=html, content_type="text/html", headers=page_headers(nonce))
 
     def _ticket(self, ticket: desk.Ticket) -> dict[str, Any]:
         return {
@@ -376,14 +369,3 @@ def _shown(html: str) -> Markup:
 
 def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _page_headers(nonce: str) -> dict[str, str]:
-    return {
-        "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-        "X-Robots-Tag": "noindex",
-    }

@@ -8,11 +8,14 @@ from urllib.parse import parse_qsl
 
 from connector.errors import IngressError
 from connector.exotel import parse_request
+from connector.exotel.model import ORDERS
 from connector.exotel.wire import merge
 from connector.phone import parse_number
+from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
 from connector.redact import redact, redact_all
-from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, RecordRow
+from connector.store.queries.placements import Placement
+from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants import Tenant
 from connector.web.schemas import (
     CallDetails,
@@ -21,12 +24,15 @@ from connector.web.schemas import (
     DeliveryOut,
     EventOut,
     ListedDelivery,
+    OrderOut,
+    Placed,
     RecordOut,
     ReplayedCall,
 )
 
 #: Parameters that name the ends of a call, in small letters.
 _PARTIES: Final = frozenset({"from", "to", "callfrom", "callto"})
+_NOT_PLACED: Final = "Exotel has no trace of this call, although its longest call would be over: nobody was rung."
 
 
 def call(row: CallRow, tenant: Tenant | None, *, numbers: bool) -> CallOut:
@@ -46,12 +52,71 @@ def details(view: CallView, tenant: Tenant, *, numbers: bool) -> CallDetails:
         named = _customers(view.call, events, tenant)
         hidden = [tenant.mask.hidden({"facts": one.facts, "raw": one.raw}, named, tenant.country) for one in events]
         events = [one.model_copy(update=parts) for one, parts in zip(events, hidden, strict=True)]
+    placement, known = view.placement, view.call
+    if known.summary is None and placement is not None:
+        known = _wished(placement, known.tenant)
     return CallDetails(
-        call=call(view.call, tenant, numbers=numbers),
+        id=placement.token if placement is not None else None,
+        call_sid=view.call.call_sid,
+        state=placement.state if placement is not None else None,
+        call=call(known, tenant, numbers=numbers),
         events=events,
         deliveries=[delivery(row) for row in view.deliveries],
         records=[record(row) for row in view.records],
     )
+
+
+def asked_for(row: Placement, tenant: Tenant, *, numbers: bool) -> CallDetails:
+    """A call that was asked for and has no CallSid (yet); `numbers` as in `call`."""
+    refused = refusal_of(row)
+    reason = refused.message if refused is not None else _NOT_PLACED if row.state == "not_placed" else None
+    return CallDetails(
+        id=row.token,
+        call_sid=None,
+        state=row.state,
+        reason=_text(reason),
+        call=call(_wished(row, tenant.sid), tenant, numbers=numbers),
+        events=[],
+        deliveries=[],
+        records=[],
+    )
+
+
+def _wished(row: Placement, sid: str) -> CallRow:
+    """What is known of a call before anything came of it, as a fold would tell it."""
+    facts = {
+        "direction": "outbound",
+        "customer_number": row.customer,
+        "exophone": row.caller_id,
+        "agent_number": row.agent_number,
+        "custom_field": row.custom_field,
+    }
+    return CallRow(
+        id=0,
+        tenant_id=row.tenant_id,
+        tenant=sid,
+        call_sid=row.call_sid,
+        created_at=row.created_at,
+        summary=json.dumps(facts),
+    )
+
+
+def placed(row: Placement) -> Placed:
+    """What became of a wish so far. What another request is placing at this moment is nobody's knowledge yet."""
+    state = "unknown" if row.state == "placing" else row.state
+    return Placed.model_validate({"id": row.token, "call_sid": row.call_sid, "state": state})
+
+
+def pruned(left: PrunedCall) -> CallDetails:
+    """What retention left of a call: that it was there, and the records that were written."""
+    of_call = CallOut(
+        tenant=left.tenant,
+        call_sid=left.call_sid,
+        created_at=_time(left.created_at),
+        pruned_at=_time(left.pruned_at),
+    )
+    records = [record(row) for row in left.records]
+    return CallDetails(call_sid=left.call_sid, call=of_call, events=[], deliveries=[], records=records)
 
 
 def _customers(row: CallRow, events: Sequence[EventOut], tenant: Tenant) -> set[str]:
@@ -68,10 +133,10 @@ def _customers(row: CallRow, events: Sequence[EventOut], tenant: Tenant) -> set[
 
 
 def event(row: EventRow, country: str) -> EventOut:
-    """An event, and what the parser makes of it today. Only Exotel's own requests have facts."""
+    """An event, and what the parser makes of it today; what an agent did has no facts."""
     query = parse_qsl(row.query, keep_blank_values=True)
     kind, facts = row.kind, None
-    if row.source == "exotel":
+    if row.source in ("exotel", "connect"):
         try:
             read = parse_request(
                 event=row.kind,
@@ -93,7 +158,12 @@ def event(row: EventRow, country: str) -> EventOut:
         received_at=_time(row.received_at),
         facts=redact_all(facts),
         raw=redact_all(merge(query, row.content_type, row.body or b"")),
+        order=_order(row) if kind in ORDERS else None,
     )
+
+
+def _order(row: EventRow) -> OrderOut:
+    return OrderOut.model_validate({"state": row.order_state or "pending", "reason": _text(row.order_reason)})
 
 
 def delivery(row: DeliveryRow) -> DeliveryOut:

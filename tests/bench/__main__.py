@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from tests.bench import accept, acks, crms, deliver, flat, profile, requests
+from tests.bench import accept, acks, crms, deliver, flat, profile, requests, retention
 
 #: Option -> what it means, and how its words are read. Which of them a benchmark takes stands with its defaults below.
 _OPTIONS: Final[dict[str, tuple[str, Any]]] = {
@@ -85,6 +85,15 @@ def main() -> None:
         stored=1_000_000,
         timeout_s=600.0,
         keep=None,
+    )
+    command(
+        retention,
+        lambda o: retention.measure(o.rounds, o.seconds, o.per_s, o.connections, o.stored),
+        rounds=3,
+        seconds=20.0,
+        per_s=200.0,
+        connections=100,
+        stored=100_000,
     )
     command(
         requests,

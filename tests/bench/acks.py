@@ -27,7 +27,7 @@ def measure(rounds: int, seconds: float, per_s: float, connections: int) -> None
         for number in range(1, rounds + 1):
             store = empty.copy(folder / "run")
             with StandIn(folder, port), service(store) as server:
-                figures = _one(server, store, seconds, per_s)
+                figures = one(server, store, seconds, per_s)
             store.delete()
             runs.append(figures)
             say(f"acks, round {number}: p50 {figures['p50_ms']} ms, p99 {figures['p99_ms']} ms")
@@ -50,7 +50,8 @@ def _events(requests: Requests, ahead: int) -> Iterator[bytes]:
             yield requests.one(number - ahead)
 
 
-def _one(server: Process, store: Store, seconds: float, per_s: float) -> dict[str, float]:
+def one(server: Process, store: Store, seconds: float, per_s: float) -> dict[str, float]:
+    """Sends at this rate to a service that was just started; the figures."""
     requests = Requests(store.hooks, "freshdesk")
     events = itertools.islice(_events(requests, round(_TALK_S * per_s / 2)), round((_WARM_S + seconds) * per_s))
     found: list[Answers] = []

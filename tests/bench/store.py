@@ -74,6 +74,10 @@ class Store:
         """Lets the next process that serves the store deliver."""
         self._change("delete from gate")
 
+    def hold_retention(self) -> None:
+        """Lets nobody prune old calls."""
+        self._change("insert into lease (name, due_at) select 'retention:' || sid, ? from tenant", _FAR)
+
     def _change(self, statement: str, *values: Any) -> None:
         with closing(sqlite3.connect(self.file)) as connection, connection:
             connection.execute(statement, values)
@@ -90,8 +94,10 @@ class Store:
         """Whether a delivery is pending."""
         return bool(self.ask("select exists (select 1 from delivery where state = 'pending')")[0][0])
 
-    def fill(self, calls: int) -> None:
+    def fill(self, calls: int, age_s: float = 0.0) -> None:
         """Clones the only call of the store, with all that was stored and written for it, over all connections.
+
+        The newest is so many seconds old, the others a second older each.
 
         CallSids, request hashes and callers are random as they are in life, so that indexes are as large and as
         scattered.
@@ -110,7 +116,7 @@ class Store:
                 " select i, 1000 + i as row, t.id as connection_id, t.tenant_id, ? - (? - i) * 1.0 as at,"
                 " lower(hex(randomblob(16))) as call_sid, randomblob(20) as dedup, 9600000000 + i as caller"
                 " from n join temp.target t on t.place = i % (select count(*) from temp.target)",
-                (calls, time.time(), calls),
+                (calls, time.time() - age_s, calls),
             )
             at = dict.fromkeys(("created_at", "updated_at", "received_at", "started_at"), "n.at")
             shared = {**at, "tenant_id": "n.tenant_id", "connection_id": "n.connection_id", "call_id": "n.row"}

@@ -166,8 +166,9 @@ def test_applying_twice_changes_nothing(store: Store) -> None:
 
 def test_secrets_are_stored_sealed(store: Store) -> None:
     store.apply(FILE, EXOTEL_TOKEN="exotel-token", KEY="crm-key-1")
-    folder = Path(store.db.path).parent
-    content = b"".join(path.read_bytes() for path in folder.glob("a.db*"))
+    file = store.config.database_file
+    assert file is not None
+    content = b"".join(path.read_bytes() for path in file.parent.glob("a.db*"))
     assert b"exotel-token" not in content
     assert b"crm-key-1" not in content
 
@@ -252,6 +253,38 @@ def test_disable_and_prune(store: Store) -> None:
     assert store.directory().tenants == {}
 
 
+def test_calls_are_kept_for_ninety_days_or_as_the_tenant_says(store: Store) -> None:
+    store.apply(tenant_of())
+    assert store.directory().tenants["t1"].retention_days == 90
+    assert store.apply(tenant_of(more="retention: {days: 30},")).changes == ["t1: retention changed"]
+    assert store.directory().tenants["t1"].retention_days == 30
+    store.apply(tenant_of())
+    assert store.directory().tenants["t1"].retention_days == 30
+    store.apply(tenant_of(more="retention: null,"))
+    assert store.directory().tenants["t1"].retention_days == 90
+
+
+def test_how_calls_are_placed(store: Store) -> None:
+    written = "calls: {record: true, channels: dual, ring_s: 30, hours: {mon-fri: '09:00-19:00'}}"
+    assert store.apply(tenant_of(more=f"{written},")).changes
+    rules = store.directory().tenants["t1"].calls
+    assert (rules.record, rules.channels, rules.ring_s, rules.retries) == (True, "dual", 30, None)
+    assert rules.hours is not None
+    assert rules.hours.days[0] == ((540, 1140),)
+    assert store.apply(tenant_of(more="calls: null,")).changes == ["t1: calls changed"]
+    assert store.directory().tenants["t1"].calls.hours is None
+    for wrong, words in [
+        ("{hours: {mon: 9-17}}", "'9-17' are no hours"),
+        ("{ring_s: 61}", "tenants[0].calls.ring_s"),
+        ("{retries: 4}", "tenants[0].calls.retries"),
+        ("{channels: stereo}", "tenants[0].calls.channels"),
+        ("{recording: true}", "tenants[0].calls.recording: unknown key"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            store.apply(tenant_of(more=f"calls: {wrong},"))
+        assert words in str(caught.value)
+
+
 def test_agents_are_put_in_place(store: Store) -> None:
     store.apply(tenant_of(connection_of("agents: [{crm_id: 1, name: A}, {crm_id: 2, name: B}]")))
     changed = store.apply(tenant_of(connection_of("agents: [{crm_id: 2, name: C}, {crm_id: 3, phone: 'sip:x@y'}]")))
@@ -275,6 +308,11 @@ def test_agents_are_put_in_place(store: Store) -> None:
         (tenant_of(more="api_url: nowhere,"), "tenants[0].api_url: not an address"),
         (tenant_of(more="ingress: {open: true},"), "tenants[0].ingress: open needs allow_from"),
         (tenant_of(more="ingress: {open: true, allow_from: [lan]},"), "tenants[0].ingress.allow_from[0]: 'lan' is"),
+        (
+            tenant_of(more="retention: {days: 6},"),
+            "tenants[0].retention.days: Input should be greater than or equal to 7",
+        ),
+        (tenant_of(more="retention: {},"), "tenants[0].retention.days: is required"),
         (tenant_of(more="exophones: {hello: x},"), "tenants[0].exophones.hello: 'hello' is no phone number"),
         (tenant_of(connection_of(adapter="nope")), "tenants[0].connections[0].adapter: there is no adapter 'nope'"),
         (tenant_of(connection_of(domain="evil.example")), "tenants[0].connections[0].settings.domain: String should"),
@@ -283,7 +321,7 @@ def test_agents_are_put_in_place(store: Store) -> None:
         (tenant_of(connection_of("options: {digits: x}")), "tenants[0].connections[0].options.digits: Input should be"),
         (
             tenant_of(connection_of("options: {recording: attach}")),
-            "tenants[0].connections[0].options.recording: attach: Tally gets recordings as links in this version",
+            "tenants[0].connections[0].options.recording: attach: Tally takes no files; use link",
         ),
         (
             tenant_of(connection_of("options: {templates: {subject: '{{ oops'}}")),

@@ -12,6 +12,8 @@ from connector.store.database import Database
 from connector.users import hash_of
 
 MINE, THEIRS = "exotel535", "other1m"
+#: A call of mine that retention deleted.
+PRUNED = "pruned00000000000000000000000000"
 AT = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 #: Echoes a former hook's URL as Exotel does, with everything that must not be shown.
 ECHO = (
@@ -89,6 +91,25 @@ def _fill(sql: Connection) -> None:
     for number in range(1, 9):
         state, reason = states[(number - 1) % 4]
         _call(sql, number, tenant_id=1 if number <= 6 else 2, state=state, reason=reason)
+
+    for slot, kind, ref_id in (
+        ("ticket", "ticket", "900"),
+        ("note:recording", "note", "901"),
+        ("note:2", "note", None),
+    ):
+        _insert(
+            sql,
+            schema.tombstone,
+            tenant_id=1,
+            call_sid=PRUNED,
+            connection_id="c1" if kind == "ticket" else "removed",
+            slot=slot,
+            kind=kind,
+            ref_id=ref_id,
+            url=f"https://acme.freshdesk.com/a/{ref_id}",
+            made_at=AT + 90 * 86400,
+            call_at=AT,
+        )
 
 
 def _call(sql: Connection, id_: int, *, tenant_id: int, state: str, reason: str | None) -> None:

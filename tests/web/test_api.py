@@ -1,5 +1,6 @@
 """The API over a real socket and a real store: who sees what, and what is refused."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from aiohttp import web
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from connector.directories import Directories
 from connector.errors import StoreBusy
@@ -22,7 +23,7 @@ from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
-from tests.web.stored import AT, MINE, SECRETS, THEIRS, TOKENS, call_sid, filled
+from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
 
@@ -56,8 +57,18 @@ class Api:
         async with self.client.get(path, params=params, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
+    async def ask(self, method: str, path: str, token: str | None, asked: dict[str, Any]) -> tuple[int, Any]:
+        """Whatever the method, `asked` where it belongs."""
+        if method in ("POST", "PUT"):
+            return await self.send(method, path, asked, token)
+        async with self.client.request(method, path, params=asked, headers=bearer(token)) as answer:
+            return answer.status, await answer.json()
+
     async def post(self, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
-        async with self.client.post(path, json=body, headers=bearer(token)) as answer:
+        return await self.send("POST", path, body, token)
+
+    async def send(self, method: str, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
+        async with self.client.request(method, path, json=body, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
 
@@ -93,11 +104,17 @@ class TestWhoSeesWhat:
     """Every route, for nobody, for a stranger, for those who may."""
 
     #: Requests of each operation for what belongs to the tenant MINE.
-    ASKED: ClassVar[tuple[tuple[str, str, dict[str, str]], ...]] = (
+    ASKED: ClassVar[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         ("GET", "/api/v1/calls", {"tenant": MINE}),
         ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/deliveries", {"tenant": MINE}),
+        ("POST", "/api/v1/calls", {"tenant": MINE, "connection": "support", "agent": "1", "number": "08884643606"}),
+        ("GET", "/api/v1/agents", {"tenant": MINE}),
+        ("PUT", "/api/v1/agents", {"tenant": MINE, "connection": "support", "agents": []}),
+        ("GET", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example"}),
+        ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
+        ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
 
@@ -108,7 +125,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     @pytest.mark.parametrize("token", [None, "", "ctk_wrong", TOKENS.revoked, "operator"])
     async def test_no_token(self, api: Api, method: str, path: str, asked: dict[str, str], token: str | None) -> None:
-        answer = await (api.get(path, token, **asked) if method == "GET" else api.post(path, asked, token))
+        answer = await api.ask(method, path, token, asked)
         assert refused(answer) == (401, "unauthorized", None)
         async with api.client.request(method, path) as raw:
             assert raw.headers["WWW-Authenticate"].startswith("Bearer")
@@ -116,7 +133,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     async def test_a_strangers_token(self, api: Api, method: str, path: str, asked: dict[str, str]) -> None:
         stranger = TOKENS.stranger
-        answer = await (api.get(path, stranger, **asked) if method == "GET" else api.post(path, asked, stranger))
+        answer = await api.ask(method, path, stranger, asked)
         assert refused(answer)[:2] == (404, "not_found")
         assert api.replay.asked == []
 
@@ -134,6 +151,8 @@ class TestWhoSeesWhat:
         assert (await api.get("/api/v1/calls", TOKENS.reader))[0] == 200
         answer = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}, TOKENS.reader)
         assert refused(answer) == (403, "forbidden", None)
+        for method, path, asked in self.ASKED[3:4] + self.ASKED[5:6] + self.ASKED[7:8]:
+            assert refused(await api.send(method, path, asked, TOKENS.reader)) == (403, "forbidden", None)
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/openapi.json"])
     async def test_open_on_purpose(self, api: Api, path: str) -> None:
@@ -212,6 +231,34 @@ class TestCalls:
                 "error": None,
             }
         ]
+
+    async def test_what_is_left_of_a_pruned_call(self, api: Api) -> None:
+        status, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
+        assert status == 200
+        of_call = {name: value for name, value in body["call"].items() if value not in (None, [])}
+        assert of_call == {
+            "tenant": MINE,
+            "call_sid": PRUNED,
+            "created_at": "2026-01-01T00:00:00Z",
+            "pruned_at": "2026-04-01T00:00:00Z",
+        }
+        assert (body["events"], body["deliveries"]) == ([], [])
+        records = [(one["connection"], one["slot"], one["kind"], one["id"], one["state"]) for one in body["records"]]
+        assert records == [
+            ("removed", "note:recording", "note", "901", "pruned"),
+            ("support", "ticket", "ticket", "900", "pruned"),
+        ]
+        assert body["records"][1]["url"] == "https://acme.freshdesk.com/a/900"
+        assert refused(await api.get(f"/api/v1/calls/{PRUNED}", tenant=THEIRS)) == (404, "not_found", "call_sid")
+        _, listed = await api.get("/api/v1/calls", tenant=MINE)
+        assert PRUNED not in [one["call_sid"] for one in listed["calls"]]
+
+    async def test_a_call_that_came_up_again_shows_its_old_records_too(self, api: Api) -> None:
+        insert = "insert into call (tenant_id, call_sid, created_at) values (1, :sid, 0)"
+        await asyncio.to_thread(api.db.transact, lambda sql: sql.execute(text(insert), {"sid": PRUNED}))
+        _, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
+        assert body["call"]["pruned_at"] is None
+        assert [one["id"] for one in body["records"]] == ["901", "900"]
 
     async def test_echoed_credentials_are_hidden(self, api: Api) -> None:
         async with api.client.get(
@@ -356,6 +403,8 @@ class TestReplay:
             ({"tenant": MINE, "call_sid": call_sid(1), "dryrun": True}, (400, "invalid", "dryrun")),
             ({"tenant": MINE, "call_sid": call_sid(1), "connection": "x"}, (400, "unknown_connection", "connection")),
             ({"tenant": MINE, "call_sid": call_sid(8)}, (404, "not_found", "call_sid")),
+            ({"tenant": MINE, "call_sid": PRUNED}, (410, "pruned", "call_sid")),
+            ({"tenant": THEIRS, "call_sid": PRUNED}, (404, "not_found", "call_sid")),
             ({"tenant": "nobody", "call_sid": call_sid(8)}, (404, "not_found", "tenant")),
             ([1], (400, "invalid", None)),
         ],
@@ -381,6 +430,8 @@ class TestHealth:
         assert 'connector_gates{adapter="freshdesk",state="paused"} 1.0' in lines
         assert 'connector_gates{adapter="freshdesk",state="open"} 1.0' in lines
         assert any(line.startswith('connector_oldest_due_seconds{adapter="freshdesk"}') for line in lines)
+        # Of four pending ones three wait for a paused account.
+        assert 'connector_due_deliveries{adapter="freshdesk"} 1.0' in lines
         assert not [line for line in lines if MINE in line or "support" in line]
 
     async def test_a_store_that_does_not_answer(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,6 +444,28 @@ class TestHealth:
             async with api.client.get(path, headers=bearer(TOKENS.operator)) as answer:
                 assert answer.status == 503
                 assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "due"),
+    [
+        ("update gate set paused = false", 4),
+        ("update connection set enabled = false", 0),
+        ("update delivery set due_at = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at - 1", 1),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 9e9, 0)", 0),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 1, 0)", 1),
+    ],
+)
+def test_due_is_what_more_replicas_would_help(tmp_path: Path, change: str, due: int) -> None:
+    db = filled(tmp_path)
+    db.transact(lambda sql: sql.execute(text(change)))
+    rows = db.transact(views.backlog, AT + 10)
+    assert sum(row.due for row in rows) == due
+    assert max(row.oldest_due_s for row in rows) == (10 if due else 0)
+    assert sum(row.count for row in rows) == 6
+    db.dispose()
 
 
 @pytest.mark.parametrize("state", ["pending", "retrying", "dead"])
