@@ -51,7 +51,7 @@ def test_kubernetes_takes_the_manifests(file: Path) -> None:
 
 
 def test_caddy_takes_its_file() -> None:
-    how = {"SITE": "localhost", "UPSTREAM": "localhost", "UPSTREAM_PORT": "8080", "HOME": "/nonexistent"}
+    how = {"SITE": "localhost", "UPSTREAMS": "localhost:8080", "HOME": "/nonexistent"}
     file = str(DEPLOY / "proxy" / "Caddyfile")
     done = tool("caddy", "validate", "--adapter", "caddyfile", "--config", file, **how)
     assert done.returncode == 0, done.stderr
