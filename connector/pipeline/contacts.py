@@ -94,7 +94,7 @@ class Contacts:
         self, connection: Connection, adapter: Adapter[Any], caller: Caller, journal: Journal
     ) -> ContactRow | None:
         now = self._clock.now()
-        owner = f"{journal.work.owner}:{journal.work.id}:{journal.work.fence}"
+        owner = journal.work.claimant
         wish = ContactClaim(connection.id, caller.key, owner, now, now + LEASE_S)
         row = await self._db.write_patiently(queries.claim_contact, wish, for_s=_PATIENCE_S)
         if row.state == "done":

@@ -54,8 +54,8 @@ def with_options(connection: Connection, options: Options, revision: int) -> Con
 _CALLS = text(
     "select id, call_sid, created_at from call where tenant_id = :tenant_id and call_sid is not null"
     " and (cast(:call_sid as text) is null or call_sid = :call_sid)"
-    " and (cast(:since as float) is null or created_at >= :since)"
-    " and (cast(:until as float) is null or created_at < :until) order by created_at limit :most"
+    " and (cast(:since as double precision) is null or created_at >= :since)"
+    " and (cast(:until as double precision) is null or created_at < :until) order by created_at limit :most"
 )
 _DELIVERIES = text("select * from delivery where call_id = :call_id and connection_id = :connection_id")
 _ENQUEUE = text(

@@ -1,18 +1,22 @@
-"""Group commit: a thread that takes whatever was asked for since its last commit, and commits it together."""
+"""Group commit: whatever was asked for since the last commit is committed together.
+
+`Writer` is a thread that does so (SQLite); `store.lanes` does it in the event loop (PostgreSQL).
+"""
 
 import asyncio
 import contextlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 Change = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+C = TypeVar("C", bound=Change)
 
 #: Rows of one transaction: enough to share a commit, few enough that none waits long for the others.
-_BATCH = 256
+BATCH = 256
 
 
 class Asked:
@@ -26,7 +30,46 @@ class Asked:
         self.done = done
 
 
+#: A row's result, or the error that it met.
 Told = tuple[Any, BaseException | None]
+
+
+_ONE_STATEMENT = "is_one_statement"
+
+
+def one_statement(change: C) -> C:
+    """Marks a change that is one statement on PostgreSQL: it is carried out without a transaction around it."""
+    setattr(change, _ONE_STATEMENT, True)
+    return change
+
+
+def is_one_statement(change: Change) -> bool:
+    """Whether the change is marked so."""
+    return getattr(change, _ONE_STATEMENT, False)
+
+
+def together(connection: Connection, batch: Sequence[Asked]) -> list[Any]:
+    """Runs each change once with all its rows; results in the batch's order."""
+    groups: dict[Change, list[int]] = {}
+    for place, asked in enumerate(batch):
+        groups.setdefault(asked.change, []).append(place)
+    results: list[Any] = [None] * len(batch)
+    for change, places in groups.items():
+        found = change(connection, [batch[place].row for place in places])
+        for place, result in zip(places, found, strict=True):
+            results[place] = result
+    return results
+
+
+def tell(batch: Sequence[Asked], told: Sequence[Told]) -> None:
+    """Hands results and errors to those who still wait."""
+    for asked, (result, error) in zip(batch, told, strict=True):
+        if asked.done.cancelled():
+            continue
+        if error is None:
+            asked.done.set_result(result)
+        else:
+            asked.done.set_exception(error)
 
 
 class Writer:
@@ -65,21 +108,11 @@ class Writer:
         while not is_ending:
             taken: list[Asked | None] = [self._queue.get()]
             with contextlib.suppress(queue.Empty):
-                while len(taken) < _BATCH:
+                while len(taken) < BATCH:
                     taken.append(self._queue.get_nowait())
             is_ending = None in taken
             batch = [asked for asked in taken if asked is not None and not asked.done.cancelled()]
             if batch:
                 told = self._work(batch)
                 with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    self._loop.call_soon_threadsafe(_tell, batch, told)
-
-
-def _tell(batch: list[Asked], told: list[Told]) -> None:
-    for asked, (result, error) in zip(batch, told, strict=True):
-        if asked.done.cancelled():
-            continue
-        if error is None:
-            asked.done.set_result(result)
-        else:
-            asked.done.set_exception(error)
+                    self._loop.call_soon_threadsafe(tell, batch, told)

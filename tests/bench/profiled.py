@@ -9,21 +9,21 @@ import sys
 from typing import Any
 
 from connector import cli, serve
-from connector.store.database import Database
+from connector.store.sqlite import SqliteStore
 
 
 def main() -> None:
     """Runs the command line; BENCH_PROFILE names what the figures' files begin with."""
     target = os.environ.pop("BENCH_PROFILE")
     loop, writer = cProfile.Profile(), cProfile.Profile()
-    stopped, together = serve.stopped, Database._together
+    stopped, together = serve.stopped, SqliteStore._together
 
     async def until_stopped() -> None:
         loop.enable()
         await stopped()
         loop.disable()
 
-    def written(self: Database, batch: Any) -> list[Any]:
+    def written(self: SqliteStore, batch: Any) -> list[Any]:
         writer.enable()
         try:
             return together(self, batch)
@@ -31,7 +31,7 @@ def main() -> None:
             writer.disable()
 
     serve.stopped = until_stopped
-    Database._together = written  # type: ignore[method-assign]
+    SqliteStore._together = written  # type: ignore[method-assign]
     code = cli.run(sys.argv[1:])
     loop.dump_stats(f"{target}.loop")
     writer.dump_stats(f"{target}.writer")

@@ -37,7 +37,7 @@ from adapters.freshdesk import Freshdesk  # noqa: E402
 from connector import cli  # noqa: E402
 from connector.crm_http import CrmHttp  # noqa: E402
 from connector.pipeline.journal import Journal  # noqa: E402
-from connector.store.database import Database  # noqa: E402
+from connector.store.sqlite import SqliteStore  # noqa: E402
 
 _passed = 0
 
@@ -78,16 +78,16 @@ def _patch_boundaries() -> None:
 
 
 def _patch_room() -> None:
-    writer = Database._writing
+    writer = SqliteStore._writing
 
-    def limited(self: Database) -> Connection:
+    def limited(self: SqliteStore) -> Connection:
         connection = writer(self)
         raw: Any = connection.connection.dbapi_connection
         pages = 1 if Path(_PATCH["full"]).exists() else 1 << 30  # never fewer than there are
         raw.execute(f"PRAGMA max_page_count={pages}").fetchall()
         return connection
 
-    Database._writing = limited  # type: ignore[method-assign]
+    SqliteStore._writing = limited  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

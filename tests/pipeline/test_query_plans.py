@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
 
 from connector.store import queries
 from connector.store.database import Database
@@ -19,7 +19,7 @@ HOT = ("_NEW_EVENT", "_CLAIM", "_CALL_SIDS", "_EVENTS", "_STEPS", "_DUE", "_HELD
 def sql(tmp_path: Path) -> Iterator[Connection]:
     database = Database(f"sqlite:///{tmp_path}/c.db")
     database.transact(upgrade)
-    with database._engine.connect() as connection:
+    with create_engine(database.url).connect() as connection:
         yield connection
     database.dispose()
 

@@ -14,12 +14,12 @@ from sqlalchemy import text
 
 from connector.adapter import Grant
 from connector.clock import SYSTEM
-from connector.config import Config
 from connector.errors import AuthFailed, CrmUnavailable, RateLimited
 from connector.pipeline.tokens import SharedTokens
 from connector.store.database import Database
 from connector.store.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
+from tests.databases import config_in
 
 
 class LoginService:
@@ -44,7 +44,7 @@ async def stage(folder: Path) -> AsyncIterator[tuple[LoginService, Database, Sec
     service = LoginService()
     app = web.Application()
     app.router.add_post("/token", service.handle)
-    config = Config.from_env({"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db"})
+    config = config_in(folder)
     db = Database(config.database_url)
     async with TestServer(app) as server, db.running():
         await asyncio.to_thread(db.transact, upgrade)
@@ -56,8 +56,9 @@ async def stage(folder: Path) -> AsyncIterator[tuple[LoginService, Database, Sec
                 sql.execute(
                     text(
                         "insert into tenant (id, sid, settings, secrets, hook_token_hash, created_at, updated_at)"
-                        " values (1, 't', '{}', x'00', 'h', 0, 0)"
-                    )
+                        " values (1, 't', '{}', :nothing, 'h', 0, 0)"
+                    ),
+                    {"nothing": b""},
                 ),
                 sql.execute(
                     text("insert into credential (id, tenant_id, identity, sealed) values (7, 1, 'i', :sealed)"),

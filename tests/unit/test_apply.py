@@ -166,8 +166,9 @@ def test_applying_twice_changes_nothing(store: Store) -> None:
 
 def test_secrets_are_stored_sealed(store: Store) -> None:
     store.apply(FILE, EXOTEL_TOKEN="exotel-token", KEY="crm-key-1")
-    folder = Path(store.db.path).parent
-    content = b"".join(path.read_bytes() for path in folder.glob("a.db*"))
+    file = store.config.database_file
+    assert file is not None
+    content = b"".join(path.read_bytes() for path in file.parent.glob("a.db*"))
     assert b"exotel-token" not in content
     assert b"crm-key-1" not in content
 

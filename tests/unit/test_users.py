@@ -24,7 +24,9 @@ def test_a_token_is_known_by_its_hash_only(shop: Shop) -> None:
     assert row is not None
     assert (row.user, row.tenant_id) == ("Anita", shop.tenant.id)
     assert row.scopes == set(users.SCOPES)
-    assert token.encode() not in Path(shop.db.path).read_bytes()
+    file = shop.config.database_file
+    assert file is not None
+    assert token.encode() not in file.read_bytes()
 
 
 def test_an_operator_belongs_to_no_tenant(shop: Shop) -> None:

@@ -1,4 +1,8 @@
-"""Accept: events stored, and the work that they open, many requests in one commit."""
+"""Accept: events stored, and the work that they open, many requests in one commit.
+
+On PostgreSQL it is one statement, carried out without a transaction around it: a process that freezes in the middle of
+an accept holds no row of anybody's, and an accept whose answer is lost is asked again and found to be stored.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from connector.store.rows import as_rows, rows_of
+from connector.store.rows import as_json, as_rows, rows_of
+from connector.store.writer import one_statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class NewEvent:
 
 _NEW_CALL = text(
     "insert into call (tenant_id, call_sid, created_at) "  # noqa: S608
-    f"select tenant_id, call_sid, at from {rows_of('tenant_id', 'call_sid', 'at')} where true "
+    f"select tenant_id, call_sid, at from {rows_of('tenant_id', 'call_sid', 'at')} r where true "
     "on conflict (tenant_id, call_sid) do nothing"
 )
 _EVENT_COLUMNS = "source, connection_id, kind, dedup, method, query, content_type"
@@ -47,12 +52,8 @@ _NEW_EVENT = text(
 _BODY = text("update event set body = :body where call_id = :call_id and dedup = :dedup")
 # A delivery that nothing has failed yet is looked at earlier if the new event says so; one that waits for its retry
 # keeps its time. What was finished or dead is opened again.
-_NEW_DELIVERY = text(
-    "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, reopen_at, created_at,"  # noqa: S608
-    " updated_at) select tenant_id, call_id, connection_id, 'pending', reason, priority, due_at, reopen_at, at, at "
-    f"from {rows_of('tenant_id', 'call_id', 'connection_id', 'reason', 'priority', 'due_at', 'reopen_at', 'at')} "
-    "where true on conflict (connection_id, call_id) do update set"
-    " version = delivery.version + 1,"
+_REOPENED = (
+    "on conflict (connection_id, call_id) do update set version = delivery.version + excluded.version,"
     " priority = case when delivery.state = 'pending' and delivery.priority < excluded.priority"
     "  then delivery.priority else excluded.priority end,"
     " due_at = case when delivery.state <> 'pending' then excluded.reopen_at"
@@ -63,10 +64,49 @@ _NEW_DELIVERY = text(
     " retried_s = case when delivery.state = 'dead' then 0 else delivery.retried_s end,"
     " state = 'pending', updated_at = excluded.updated_at"
 )
+_NEW_DELIVERY = text(
+    "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, reopen_at, created_at,"  # noqa: S608
+    " updated_at) select tenant_id, call_id, connection_id, 'pending', reason, priority, due_at, reopen_at, at, at "
+    f"from {rows_of('tenant_id', 'call_id', 'connection_id', 'reason', 'priority', 'due_at', 'reopen_at', 'at')} r "
+    f"where true {_REOPENED}"
+)
 
 
+_AT_ONCE = text(
+    "with given as (select * from jsonb_to_recordset(cast(:events as jsonb)) as given(tenant_id bigint, call_sid text,"  # noqa: S608
+    "  source text, connection_id text, kind text, dedup text, method text, query text, content_type text, body text,"
+    "  at double precision)), "
+    "wanted as (select * from jsonb_to_recordset(cast(:deliveries as jsonb)) as wanted(dedup text, tenant_id bigint,"
+    "  connection_id text, reason text, priority bigint, due_at double precision, reopen_at double precision,"
+    "  at double precision)), "
+    "made as (insert into call (tenant_id, call_sid, created_at)"
+    "  select tenant_id, call_sid, min(at) from given group by tenant_id, call_sid order by tenant_id, call_sid"
+    "  on conflict (tenant_id, call_sid) do nothing returning id, tenant_id, call_sid), "
+    "known as (select id, tenant_id, call_sid from made union all"
+    "  select call.id, call.tenant_id, call.call_sid from call join (select distinct tenant_id, call_sid from given) g"
+    "  on call.tenant_id = g.tenant_id and call.call_sid = g.call_sid), "
+    f"stored as (insert into event (tenant_id, call_id, {_EVENT_COLUMNS}, body, received_at)"
+    "  select g.tenant_id, known.id, g.source, g.connection_id, g.kind, g.dedup, g.method, g.query, g.content_type,"
+    "  decode(g.body, 'hex'), g.at from given g join known on known.tenant_id = g.tenant_id"
+    "  and known.call_sid = g.call_sid order by known.id, g.dedup"
+    "  on conflict (call_id, dedup) do nothing returning dedup, call_id), "
+    # Several events of a call come together as one change: a row is touched once by a statement.
+    "opened as (insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, version, due_at,"
+    "  reopen_at, created_at, updated_at) select min(w.tenant_id), stored.call_id, w.connection_id, 'pending',"
+    "  min(w.reason), min(w.priority), count(*), min(w.due_at), min(w.reopen_at), min(w.at), max(w.at)"
+    "  from wanted w join stored on stored.dedup = w.dedup group by stored.call_id, w.connection_id"
+    f"  order by stored.call_id, w.connection_id {_REOPENED}) "
+    "select g.dedup, known.id is not null as has_call, stored.dedup is not null as is_new from given g"
+    " left join known on known.tenant_id = g.tenant_id and known.call_sid = g.call_sid"
+    " left join stored on stored.dedup = g.dedup"
+)
+
+
+@one_statement
 def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
     """Stores events and opens their deliveries. For each: whether it was new (an identical request is stored once)."""
+    if connection.dialect.name == "postgresql":
+        return _accept_at_once(connection, events)
     given = as_rows([_event(e) for e in events])
     connection.execute(_NEW_CALL, given)
     stored: dict[str, int] = {row[0]: row[1] for row in connection.execute(_NEW_EVENT, given)}
@@ -98,6 +138,48 @@ def accept(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
     if deliveries:
         connection.execute(_NEW_DELIVERY, as_rows(deliveries))
     return new
+
+
+def _accept_at_once(connection: Connection, events: Sequence[NewEvent]) -> list[bool]:
+    open_: dict[str, NewEvent] = {}
+    for e in events:
+        open_.setdefault(e.dedup, e)  # twice in one batch: the first is the new one
+    new: set[str] = set()
+    while open_:
+        answer = connection.execute(
+            _AT_ONCE,
+            {
+                "events": as_json([{**_event(e), "body": e.body.hex() if e.body else None} for e in open_.values()]),
+                "deliveries": as_json([wanted for e in open_.values() for wanted in _wanted(e)]),
+            },
+        )
+        for dedup, has_call, is_new in answer:
+            # Another process made the call after this statement began, so that it saw neither: it looks again.
+            if has_call:
+                del open_[dedup]
+            if is_new:
+                new.add(dedup)
+    results = []
+    for e in events:
+        results.append(e.dedup in new)
+        new.discard(e.dedup)
+    return results
+
+
+def _wanted(e: NewEvent) -> list[dict[str, Any]]:
+    return [
+        {
+            "dedup": e.dedup,
+            "tenant_id": e.tenant_id,
+            "connection_id": connection_id,
+            "priority": priority,
+            "due_at": due_at,
+            "reopen_at": reopen_at,
+            "reason": reason,
+            "at": e.received_at,
+        }
+        for connection_id, priority, due_at, reopen_at, reason in e.deliveries
+    ]
 
 
 def _event(e: NewEvent) -> dict[str, Any]:

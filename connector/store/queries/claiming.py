@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, text
 
+from connector.store.dialects import LOCKED, SKIP_LOCKED
+from connector.store.rows import as_list
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -79,13 +82,18 @@ class Work:
     events: list[StoredEvent] = field(default_factory=list)
     steps: dict[str, StepRow] = field(default_factory=dict)
 
+    @property
+    def claimant(self) -> str:
+        """Whose a contact is that this claim finds out about."""
+        return f"{self.owner}:{self.id}:{self.fence}"
+
 
 _CLAIM = text(
-    "update delivery set owner = :owner, fence = fence + 1, lease_until = :lease_until, reason = 'running',"
+    "update delivery set owner = :owner, fence = fence + 1, lease_until = :lease_until, reason = 'running',"  # noqa: S608
     " updated_at = :now "
     "where id in (select id from delivery where state = 'pending' and connection_id = :connection_id"
     " and priority = :priority and due_at <= :now and (owner is null or lease_until <= :now)"
-    " order by due_at limit :limit) "
+    f" order by due_at limit :limit {SKIP_LOCKED}) "
     "returning id, tenant_id, call_id, connection_id, fence, version, priority, attempts, retried_s, revision, replay,"
     " warnings"
 )
@@ -152,12 +160,12 @@ def load(connection: Connection, works: Sequence[Work]) -> None:
     if not works:
         return
     calls = sorted({work.call_id for work in works})
-    sids = {row[0]: (row[1], row[2]) for row in connection.execute(_CALL_SIDS, {"ids": calls})}
+    sids = {row[0]: (row[1], row[2]) for row in connection.execute(_CALL_SIDS, {"ids": as_list(calls)})}
     events: dict[int, list[StoredEvent]] = defaultdict(list)
-    for row in connection.execute(_EVENTS, {"ids": calls}):
+    for row in connection.execute(_EVENTS, {"ids": as_list(calls)}):
         events[row[0]].append(StoredEvent(*row[1:]))
     steps: dict[int, dict[str, StepRow]] = defaultdict(dict)
-    for row in connection.execute(_STEPS, {"ids": [work.id for work in works]}):
+    for row in connection.execute(_STEPS, {"ids": as_list([work.id for work in works])}):
         steps[row[0]][row[1]] = StepRow(*row[1:])
     for work in works:
         work.call_sid, work.call_created_at = sids[work.call_id]
@@ -181,9 +189,9 @@ _DUE = text(
     "from busy, class where busy.id is not null"
 )
 _PROMOTE = text(
-    "update delivery set priority = priority - 1 where id in (select id from delivery where state = 'pending'"
+    "update delivery set priority = priority - 1 where id in (select id from delivery where state = 'pending'"  # noqa: S608
     " and connection_id = :connection_id and priority = :priority and due_at <= :before and owner is null"
-    " order by due_at limit 500)"
+    f" order by due_at limit 500 {SKIP_LOCKED})"
 )
 
 
@@ -227,8 +235,9 @@ def release_all(connection: Connection, rows: Sequence[tuple[float]]) -> list[in
 
 
 _MARK = text(
-    "update delivery set reason = :reason where state = 'pending' and owner is null and reason = :was"
-    " and connection_id = :connection_id"
+    "update delivery set reason = :reason where id in (select id from delivery where state = 'pending'"  # noqa: S608
+    " and owner is null and reason = :was and connection_id = :connection_id"
+    f" order by call_id, connection_id {LOCKED})"
 )
 
 

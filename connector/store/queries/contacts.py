@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from connector.store.dialects import LOCKED
 from connector.store.rows import as_rows, rows_of
 
 
@@ -29,9 +30,10 @@ _CONTACT_FIELDS = (
     *("connection_id", "number", "state", "kind", "ref_id", "url", "owner", "lease_until", "settle_at", "note"),
     "updated_at",
 )
+_TYPED = tuple(f"contact.{name}" for name in _CONTACT_FIELDS)
 WRITE_CONTACT = text(
     f"insert into contact ({', '.join(_CONTACT_FIELDS)}) select {', '.join(_CONTACT_FIELDS)} "  # noqa: S608
-    f"from {rows_of(*_CONTACT_FIELDS)} where true "
+    f"from {rows_of(*_TYPED)} r where true order by connection_id, number "
     "on conflict (connection_id, number) do update set state = excluded.state, kind = excluded.kind,"
     " ref_id = excluded.ref_id, url = excluded.url, owner = excluded.owner, lease_until = excluded.lease_until,"
     " settle_at = excluded.settle_at, note = excluded.note, updated_at = excluded.updated_at"
@@ -69,6 +71,14 @@ _CONTACT = text(
     "select state, kind, ref_id, url, owner, lease_until, settle_at, note from contact "
     "where connection_id = :connection_id and number = :number"
 )
+# `started` without a living owner is an unsure write, and stays one until it is looked up.
+_CLAIM_CONTACT = text(
+    "insert into contact (connection_id, number, state, owner, lease_until, updated_at) "
+    "values (:connection_id, :number, 'looking', :owner, :lease_until, :now) "
+    "on conflict (connection_id, number) do update set owner = excluded.owner, lease_until = excluded.lease_until,"
+    " updated_at = excluded.updated_at where contact.state <> 'done' and (contact.owner is null"
+    " or contact.owner = excluded.owner or contact.lease_until is null or contact.lease_until <= excluded.updated_at)"
+)
 _FORGET_CONTACT = text(
     "delete from contact where connection_id = :connection_id and number = :number and ref_id = :ref_id"
 )
@@ -76,33 +86,43 @@ _FORGET_CONTACT = text(
 
 def claim_contact(connection: Connection, wishes: Sequence[ContactClaim]) -> list[ContactRow]:
     """The row as it is. Its `owner` is the wish's if it may now find out; `done` rows are shared by all."""
-    found = []
-    for wish in wishes:
-        key = {"connection_id": wish.connection_id, "number": wish.number}
-        row = connection.execute(_CONTACT, key).one_or_none()
-        if row is not None and row.state == "done":
-            found.append(
-                ContactRow(wish.connection_id, wish.number, "done", row.kind, row.ref_id, row.url, note=row.note)
-            )
-            continue
-        if row is not None and row.lease_until is not None and row.lease_until > wish.now and row.owner != wish.owner:
-            found.append(
-                ContactRow(wish.connection_id, wish.number, row.state, owner=row.owner, lease_until=row.lease_until)
-            )
-            continue
-        mine = ContactRow(
-            wish.connection_id,
-            wish.number,
-            # `started` without a living owner is an unsure write, and stays one until it is looked up.
-            row.state if row is not None else "looking",
-            kind=row.kind if row is not None else None,
-            owner=wish.owner,
-            lease_until=wish.lease_until,
-            settle_at=row.settle_at if row is not None else None,
-        )
-        connection.execute(WRITE_CONTACT, as_rows([contact_values(mine, wish.now)]))
-        found.append(mine)
-    return found
+    found: dict[tuple[str, str, str], ContactRow] = {}
+    # In one order, whoever asks: two processes that claim the same contacts do not wait for each other in a circle.
+    for wish in sorted(wishes, key=_place):
+        row = _known(connection, wish)
+        if row is None or row.state != "done":
+            values = {"owner": wish.owner, "lease_until": wish.lease_until, "now": wish.now}
+            connection.execute(_CLAIM_CONTACT, {**_key(wish), **values})
+            row = _known(connection, wish)
+            assert row is not None
+        found[_place(wish)] = row
+    return [found[_place(wish)] for wish in wishes]
+
+
+def _known(connection: Connection, wish: ContactClaim) -> ContactRow | None:
+    row = connection.execute(_CONTACT, _key(wish)).one_or_none()
+    return None if row is None else ContactRow(wish.connection_id, wish.number, **row._asdict())
+
+
+def _key(wish: ContactClaim) -> dict[str, str]:
+    return {"connection_id": wish.connection_id, "number": wish.number}
+
+
+def _place(wish: ContactClaim) -> tuple[str, str, str]:
+    return (wish.connection_id, wish.number, wish.owner)
+
+
+_OWNERS = text(
+    "select connection_id, number, owner from contact where (connection_id, number) in"  # noqa: S608
+    f" (select connection_id, number from {rows_of('connection_id', 'contact.number')} r)"
+    f" order by connection_id, number {LOCKED}"
+)
+
+
+def contact_owners(connection: Connection, rows: Sequence[ContactRow]) -> dict[tuple[str, str], str | None]:
+    """(connection, number) -> who may write the row; rows that are not there are left out."""
+    wanted = as_rows([{"connection_id": row.connection_id, "number": row.number} for row in rows])
+    return {(row[0], row[1]): row[2] for row in connection.execute(_OWNERS, wanted)}
 
 
 def forget_contacts(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> list[None]:

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from connector.errors import LeaseLost
+from connector.store.dialects import LOCKED
 from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
-from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_values
-from connector.store.rows import as_rows, rows_of
+from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
+from connector.store.rows import as_list, as_rows, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,16 @@ class JournalWrite:
     lease_until: float | None = None
 
 
-_HELD = text("select id, fence, owner, version from delivery where id in :ids").bindparams(
-    bindparam("ids", expanding=True)
-)
+# On PostgreSQL the rows are held from here on: an event that comes meanwhile raises `version` after the finish, and so
+# opens the delivery again. Everybody who changes several deliveries takes them in this order.
+_HELD = text(
+    f"select id, fence, owner, version from delivery where id in :ids order by call_id, connection_id {LOCKED}"  # noqa: S608
+).bindparams(bindparam("ids", expanding=True))
 _STEP_FIELDS = ("delivery_id", *STEP_COLUMNS.split(", "), "updated_at")
+_TYPED_STEP = tuple(f"step.{name}" for name in _STEP_FIELDS)
 _WRITE_STEP = text(
     f"insert into step ({', '.join(_STEP_FIELDS)}) select {', '.join(_STEP_FIELDS)} "  # noqa: S608
-    f"from {rows_of(*_STEP_FIELDS)} where true "
+    f"from {rows_of(*_TYPED_STEP)} r where true "
     "on conflict (delivery_id, slot) do update set kind = excluded.kind, state = excluded.state,"
     " reason = excluded.reason, doing = excluded.doing, ref_id = excluded.ref_id, url = excluded.url,"
     " written = excluded.written, sent = excluded.sent, subject = excluded.subject, started_at = excluded.started_at,"
@@ -54,7 +58,8 @@ _WRITE_STEP = text(
     " error = excluded.error, version = excluded.version, updated_at = excluded.updated_at"
 )
 _RENEW = text(
-    f"update delivery set lease_until = r.lease_until from {rows_of('id', 'lease_until')} r where delivery.id = r.id"  # noqa: S608
+    f"update delivery set lease_until = r.lease_until from {rows_of('delivery.id', 'lease_until')} r"  # noqa: S608
+    " where delivery.id = r.id"
 )
 _FINISH_FIELDS = (
     *("state", "reason", "due_at", "attempts", "retried_s", "last_error", "warnings", "revision", "replay", "priority"),
@@ -63,7 +68,7 @@ _FINISH_FIELDS = (
 _FINISH = text(
     "update delivery set owner = null, lease_until = null, "  # noqa: S608
     f"{', '.join(f'{name} = r.{name}' for name in _FINISH_FIELDS)} "
-    f"from {rows_of('id', *_FINISH_FIELDS)} r where delivery.id = r.id"
+    f"from {rows_of('delivery.id', *(f'delivery.{name}' for name in _FINISH_FIELDS))} r where delivery.id = r.id"
 )
 _SUMMARY = text(
     f"update call set summary = r.summary, customer = r.customer from {rows_of('call_id', 'summary', 'customer')} r "  # noqa: S608
@@ -76,7 +81,11 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
 
     True where a finish was overtaken by an event: the delivery is due again at once.
     """
-    held = {row.id: row for row in connection.execute(_HELD, {"ids": sorted({write.work.id for write in rows})})}
+    held = {
+        row.id: row for row in connection.execute(_HELD, {"ids": as_list(sorted({write.work.id for write in rows}))})
+    }
+    about = [write.contact for write in rows if write.contact is not None]
+    owners = contact_owners(connection, about) if about else {}
     results: list[LeaseLost | bool] = []
     steps: list[dict[str, Any]] = []
     contacts: list[dict[str, Any]] = []
@@ -89,6 +98,11 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
         if mine is None or mine.fence != work.fence or mine.owner != work.owner:
             results.append(LeaseLost("The claim ended; whoever holds the call now goes on."))
             continue
+        if write.contact is not None:
+            place = (write.contact.connection_id, write.contact.number)
+            if owners.get(place, work.claimant) != work.claimant:
+                results.append(LeaseLost("Another call finds out by now who the caller is."))
+                continue
         for row in write.steps:
             steps.append(_step(work.id, row, write.now))
         if write.contact is not None:

