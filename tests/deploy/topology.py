@@ -33,9 +33,9 @@ class Topology:
         self.folder = folder
         self.compose: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
         self.ports = {name: free_port() for name in (*REPLICAS, "proxy", "http")}
+        self.secret_key = Fernet.generate_key().decode()
         self._filled = {
             "POSTGRES_PASSWORD": secrets.token_hex(8),
-            "CONNECTOR_SECRET_KEY": Fernet.generate_key().decode(),
             "PUBLIC_HOST": f"localhost:{self.ports['proxy']}",
         }
         self._database_url = database_url
@@ -55,7 +55,8 @@ class Topology:
         return {**ENVIRON, **filled}
 
     def _fill(self, value: str) -> str:
-        return re.sub(r"\$\{(\w+)[^}]*\}", lambda match: self._filled[match[1]], value)
+        filled = {**self._filled, "CONNECTOR_SECRET_KEY": self.secret_key}
+        return re.sub(r"\$\{(\w+)[^}]*\}", lambda match: filled[match[1]], value)
 
     def start(self, service: str) -> None:
         """Starts a replica or the proxy."""
@@ -71,12 +72,12 @@ class Topology:
         command = [*CONNECTOR, *self.compose[service]["command"], "--port", str(self.ports[service])]
         self.processes[service].spawn(command, {**env, "CONNECTOR_HOST": "127.0.0.1"})
 
-    async def run(self, *arguments: str, service: str = "connector-1", **env: str) -> str:
+    async def run(self, *arguments: str, service: str = "connector-1") -> str:
         """What a command of the console script prints, in a service's environment; it must succeed."""
         done = await asyncio.to_thread(
             subprocess.run,
             [*CONNECTOR, *arguments],
-            env={**self.environment(service), **env},
+            env=self.environment(service),
             capture_output=True,
             text=True,
             timeout=60,
@@ -131,6 +132,3 @@ async def topology(folder: Path, database_url: str) -> AsyncIterator[Topology]:
         yield made
     finally:
         made.end()
-
-
-__all__ = ["REPLICAS", "Topology", "topology"]
