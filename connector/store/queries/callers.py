@@ -21,7 +21,8 @@ _CONTACT = text(
 )
 _FIELDS = ("connection_id", "number", "state", "kind", "ref_id", "url", "note", "updated_at")
 _LEARN = text(
-    f"insert into contact ({', '.join(_FIELDS)}) select {', '.join(_FIELDS)} from {rows_of(*_FIELDS)} where true "  # noqa: S608
+    f"insert into contact ({', '.join(_FIELDS)}) select {', '.join(_FIELDS)} "  # noqa: S608
+    f"from {rows_of(*(f'contact.{name}' for name in _FIELDS))} r where true "
     "on conflict (connection_id, number) do nothing"
 )
 
