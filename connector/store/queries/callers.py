@@ -20,9 +20,9 @@ _CONTACT = text(
     " and state = 'done' and ref_id is not null"
 )
 _FIELDS = ("connection_id", "number", "state", "kind", "ref_id", "url", "note", "updated_at")
+_TYPED = tuple(f"contact.{name}" for name in _FIELDS)
 _LEARN = text(
-    f"insert into contact ({', '.join(_FIELDS)}) select {', '.join(_FIELDS)} "  # noqa: S608
-    f"from {rows_of(*(f'contact.{name}' for name in _FIELDS))} r where true "
+    f"insert into contact ({', '.join(_FIELDS)}) select {', '.join(_FIELDS)} from {rows_of(*_TYPED)} r where true "  # noqa: S608
     "on conflict (connection_id, number) do nothing"
 )
 
