@@ -20,8 +20,10 @@ _CONTACT = text(
     " and state = 'done' and ref_id is not null"
 )
 _FIELDS = ("connection_id", "number", "state", "kind", "ref_id", "url", "note", "updated_at")
+_TYPED = tuple(f"contact.{name}" for name in _FIELDS)
 _LEARN = text(
-    f"insert into contact ({', '.join(_FIELDS)}) select {', '.join(_FIELDS)} from {rows_of(*_FIELDS)} where true "  # noqa: S608
+    f"insert into contact ({', '.join(_FIELDS)}) select {', '.join(_FIELDS)} "  # noqa: S608
+    f"from {rows_of(*_TYPED)} r where true order by connection_id, number "
     "on conflict (connection_id, number) do nothing"
 )
 
