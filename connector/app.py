@@ -100,7 +100,7 @@ async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[No
             link_url=app[HOME].link_url,
             clock=clock,
         )
-        app[PIPELINE] = await stack.enter_async_context(pipeline.running())
+        app[PIPELINE] = await stack.enter_async_context(pipeline.running(reconcile=True))
         await stack.enter_async_context(_retention(database, app[DIRECTORIES], clock).running())
         origin = Origin(app[DIRECTORIES], config.trusted_proxies)
         app[INGRESS] = Ingress(pipeline, origin, clock)

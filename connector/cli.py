@@ -278,6 +278,51 @@ def migrate() -> None:
     click.echo(f"The database is at schema {migrate(_config().database_url)}.")
 
 
+@cli.command()
+@click.argument("tenant")
+@click.option("--day", metavar="DAY", help="2026-01-31, in the tenant's time zone; the last seven days without it.")
+@_as_json
+def statement(tenant: str, day: str | None, as_json: bool) -> None:
+    """Count a day's calls at Exotel, and what became of them.
+
+    Written, not due by policy, missing, with the reason for each, per connection. Counted from the store: `connector
+    reconcile TENANT --now` brings it up to this moment.
+    """
+    from connector import reconciling
+
+    reconciling.statement(_config(), tenant, day, as_json)
+
+
+@cli.command()
+@click.argument("tenant")
+@click.option("--now", "everything", is_flag=True, help="All looks, whatever their time.")
+def reconcile(tenant: str, everything: bool) -> None:
+    """Ask Exotel for what calls lack, and for calls that nothing told of.
+
+    Works beside a running service: whoever is free first does it, and this command follows. What is found goes to the
+    CRMs through the running service; without one it waits in the store for the next start.
+    """
+    from connector import reconciling
+
+    reconciling.reconcile(_config(), tenant, everything)
+
+
+@cli.command()
+@click.argument("tenant")
+@click.option("--from", "since", metavar="TIME", required=True, help="2026-01-31, 2026-01-31T09:30, or 7d, 12h ago.")
+@click.option("--to", "until", metavar="TIME", help="Up to this time; now where it is left out.")
+def backfill(tenant: str, since: str, until: str | None) -> None:
+    """Write the calls of a span of time that are not here yet, up to six months back.
+
+    Takes what is left of Exotel's quota, and waits while the CRMs have late work before them. Progress is stored: after
+    Ctrl-C a running service goes on with it, as does the same command; no call is written twice, also none that was
+    pruned since. Without a running service the calls wait in the store for the next start.
+    """
+    from connector import reconciling
+
+    reconciling.backfill(_config(), tenant, since, until)
+
+
 @cli.group(no_args_is_help=False)
 def user() -> None:
     """People and programs that use the API."""

@@ -20,8 +20,7 @@ from connector import hooks, registry, users
 from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
-from connector.output import print_json as _print_json
-from connector.output import print_table as _print_table
+from connector.output import print_json, print_table
 from connector.pipeline import replay as replaying
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.replay import Replayed, Wish
@@ -134,10 +133,10 @@ def calls(config: Config, sid: str | None, since: str | None, limit: int, as_jso
             }
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     shown = ("at", "tenant", "call_sid", "direction", "customer_number", "outcome")
-    _print_table(
+    print_table(
         (*shown, "records"), ((*(row[name] for name in shown), _records(row["records"])) for row in rows), "calls"
     )
 
@@ -162,10 +161,10 @@ def deliveries(config: Config, state: Any, sid: str | None, limit: int, as_json:
         for one in found
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     shown = ("at", "tenant", "call_sid", "connection", "state", "reason", "attempts", "last_error")
-    _print_table(shown, (tuple(row[name] for name in shown) for row in rows), "deliveries")
+    print_table(shown, (tuple(row[name] for name in shown) for row in rows), "deliveries")
 
 
 def replay(
@@ -215,9 +214,9 @@ def adapters(as_json: bool) -> None:
         families = ", ".join(registry.families(adapter))
         rows.append({"name": name, "title": adapter.title, "families": families, "settings": settings})
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    _print_table(("name", "title", "families", "settings"), (tuple(row.values()) for row in rows), "adapters")
+    print_table(("name", "title", "families", "settings"), (tuple(row.values()) for row in rows), "adapters")
 
 
 def user_add(config: Config, name: str, token: bool, sid: str | None, *, numbers: bool = False) -> None:
@@ -257,10 +256,10 @@ def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json
         for one in found
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     shown = ("call_at", "call_sid", "state", "bytes", "open_until", "withdrawn_at")
-    _print_table(shown, (tuple(row.values()) for row in rows), "recordings")
+    print_table(shown, (tuple(row.values()) for row in rows), "recordings")
 
 
 def rekey(config: Config) -> None:
@@ -314,7 +313,7 @@ def _say_finding(finding: checking.Finding) -> None:
 
 def _say_replayed(found: Sequence[Replayed], dry_run: bool, as_json: bool) -> None:
     if as_json:
-        _print_json(
+        print_json(
             {"call_sid": one.call_sid, "connection": one.connection, "changes": one.changes, "queued": one.queued}
             for one in found
         )

@@ -65,6 +65,8 @@ APPLETS: Final = (
     Applet("Gather: Passthru after it", "gather", f"gather_tag_1={_LABEL}"),
     Applet("After the last IVR or Gather input: Passthru", "end"),
     Applet("Voicemail: Passthru after it", "voicemail"),
+    Applet("Recording from here on, by its API: Passthru", "record_start"),
+    Applet("    and until here", "record_stop"),
     Applet("Calls made by API: StatusCallback", "status"),
 )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import asyncpg
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Connection, make_url, select
 
 from connector.config import Config
 from connector.store import schema
@@ -132,6 +132,12 @@ current: Stores = SqliteStores()
 def config_in(folder: Path) -> Config:
     """The settings of the running test's store that belongs to `folder`."""
     return current.config(folder)
+
+
+def everything(connection: Connection) -> str:
+    """All that the store holds, as text."""
+    rows = (row for table in schema.metadata.sorted_tables for row in connection.execute(select(table)))
+    return "\n".join(repr(row) for row in rows)
 
 
 @contextlib.contextmanager

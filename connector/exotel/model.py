@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+#: What a request of Exotel's is; `details` is a record of Call Details that we asked for.
 EventKind = Literal[
     "popup",
     "answered",
@@ -19,6 +20,7 @@ EventKind = Literal[
     "record_stop",
     "leg",
     "recording",
+    "details",
 ]
 #: Orders to record the call, or to stop: they come amid a flow and say nothing of how the call ends.
 ORDERS: Final = frozenset({"record_start", "record_stop"})
@@ -106,6 +108,10 @@ class CallEvent(_Frozen):
     raw: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
+class NoRecording(_Frozen):
+    """An hour after the call's end Exotel's record still has no recording: none is waited for any more."""
+
+
 class Digits(_Frozen):
     """One input of the caller: `label` is the tag's value, else `ivr_tag_<n>` or `gather_tag_<n>`."""
 
@@ -162,6 +168,10 @@ class Call(_Frozen):
     voicemail: bool = False
     #: The conversation or the flow's last applet is over: no event that changes the outcome is awaited.
     over: bool = False
+    #: Call Details says that the call is over: nothing more is waited for, whatever else did not arrive.
+    closed: bool = False
+    #: A recording was waited for and never came.
+    recording_missing: bool = False
     digits: tuple[Digits, ...] = ()
     duration_s: int | None = None
     recording_url: str | None = None

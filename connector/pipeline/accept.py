@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from connector.errors import StoreBusy
+from connector.exotel.details import NO_RECORDING, RECORD
 from connector.exotel.model import ORDERS
 from connector.options import DigitsRule
 from connector.pipeline.plan import LAST_INPUT_S, QUIET_S
@@ -27,6 +28,8 @@ _POPUPS: Final = frozenset({"popup", "pop", "createpopup"})
 #: Kinds that nothing is written in a CRM for: they are kept with their call.
 _KEPT_ALONE: Final = frozenset({"callback/leg", "callback/recording"})
 _INPUTS: Final = frozenset({"ivr", "gather"})
+#: What was asked for because it did not come by itself.
+_LATE_LOOKS: Final = frozenset({RECORD, NO_RECORDING})
 _URGENT: Final = frozenset({"missed", "callmissed", "voicemail"})
 
 
@@ -79,6 +82,8 @@ def event_of(received: Received, tenant: Tenant, paused: Set[str]) -> queries.Ne
 
 def _when(kind: str, at: float) -> tuple[int, float, float]:
     """Priority class, when it is due, and when it is due if the delivery had been finished."""
+    if kind in _LATE_LOOKS:
+        return 3, at, at
     if kind in _POPUPS or kind in ORDERS:
         return 3, at + QUIET_S, at
     if kind in _INPUTS:
@@ -99,7 +104,7 @@ def _dedup(received: Received) -> str:
 def _without_secrets_of_callers(received: Received, tenant: Tenant) -> Received:
     """The request with keyed digits masked or left out, as the strictest connection of the tenant asks."""
     rules = _digit_rules(tenant.connections)
-    if not rules:
+    if not rules or received.source == "details":  # a record has no keyed digits
         return received
     labels = [value for name, value in received.params if name.startswith(("ivr_tag_", "gather_tag_"))]
     rule = _strictest([rule.get(label, rule.get("", "show")) for rule in rules for label in (labels or [""])])

@@ -17,6 +17,8 @@ from connector.tenants import Connection, Tenant
 
 #: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
 QUIET_S: Final = 120.0
+#: Where Call Details are asked, what only time tells waits so much longer for the answer: looks begin every 30 s.
+ASKED_S: Final = 60.0
 #: With an agent on the line nothing is concluded before Exotel's longest call.
 LONGEST_CALL_S: Final = 4 * 3600.0
 #: Exotel's own promise, as it comes with passthrus (reference exotel.md §9).
@@ -34,6 +36,8 @@ class Target:
     adapter: type[Adapter[Any]]
     #: Makes the links that stand in for Exotel's; None where no words are written.
     links: Links | None = None
+    #: Exotel is asked for what calls lack, and answers.
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ class Plan:
 def plan(call: Call, target: Target, now: float) -> Plan:
     """What the call should leave in this connection's CRM, as far as it is known at `now`."""
     quiet_at = call.last_event_at + (LONGEST_CALL_S if call.agent_open else QUIET_S)
-    quiet = now >= quiet_at
+    if target.asks and not call.agent_open:
+        quiet_at += ASKED_S
+    quiet = call.closed or now >= quiet_at
     outcome = outcome_of(call, quiet=quiet)
     look_again_at = None if call.over or quiet else quiet_at
     not_due = _not_due(call, target)
@@ -181,11 +187,17 @@ def outcome_of(call: Call, *, quiet: bool) -> Outcome:
         return call.outcome
     if any(agent.answered for agent in call.agents):
         return "answered"
+    if call.recording_url and call.direction == "inbound":
+        return "voicemail"  # nobody is known to have talked, yet there is something to hear: Call Details alone
     if call.agents:
         return "missed"
     if _took_input(call):
         return "ivr" if "end" in call.kinds else "abandoned"
     return "missed"
+
+
+def _left_voicemail(call: Call, outcome: Outcome) -> bool:
+    return call.voicemail or outcome == "voicemail"
 
 
 def _took_input(call: Call) -> bool:
@@ -232,7 +244,13 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
     recording = call.recording_url if options.recording != "none" else None
     if recording or talk_time(call, outcome):
         steps.append(
-            Step("note:recording", "note", "note", "voicemail" if call.voicemail else "recording", needs=("ticket",))
+            Step(
+                "note:recording",
+                "note",
+                "note",
+                "voicemail" if _left_voicemail(call, outcome) else "recording",
+                needs=("ticket",),
+            )
         )
     return tuple(steps)
 
@@ -240,7 +258,7 @@ def _desk(call: Call, target: Target, outcome: Outcome, *, quiet: bool) -> tuple
 def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) -> str | None:
     """Which ticket: the first that holds (design, section 6)."""
     inbound = call.direction == "inbound"
-    if call.voicemail:
+    if _left_voicemail(call, outcome):
         return "voicemail"
     if inbound and (call.missed or outcome == "missed"):
         return "missed"
@@ -280,9 +298,11 @@ def _sales(call: Call, target: Target, outcome: Outcome) -> tuple[Step, ...]:
     options = target.connection.options
     steps = [Step("log", "call_log", "log", _variant(call, outcome), agent=who)]
     follows = isinstance(options, TaskOptions) and options.follow_up != "none" and issubclass(target.adapter, Tasks)
-    unreached = call.missed or call.voicemail or outcome == "missed"
+    unreached = call.missed or call.voicemail or outcome in ("missed", "voicemail")
     if follows and unreached and call.direction == "inbound":
-        steps.append(Step("task", "task", "task", "voicemail" if call.voicemail else "missed", agent=who))
+        steps.append(
+            Step("task", "task", "task", "voicemail" if _left_voicemail(call, outcome) else "missed", agent=who)
+        )
     return tuple(steps)
 
 

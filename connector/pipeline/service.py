@@ -31,6 +31,7 @@ from connector.pipeline.links import LinkMaker
 from connector.pipeline.owners import ContactOwners
 from connector.pipeline.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.plan import Target
+from connector.pipeline.reconcile import Reconciler
 from connector.pipeline.recorder import Recorder
 from connector.pipeline.recordings import Recordings
 from connector.pipeline.replay import Replayed
@@ -86,6 +87,7 @@ class Pipeline:
         self._recorder: Recorder | None = None
         self._recordings: Recordings | None = None
         self._routing: Routing | None = None
+        self._reconciler: Reconciler | None = None
         self._dispatcher: Dispatcher | None = None
         self._placing: Placing | None = None
         self._unsure: Unsure | None = None
@@ -95,8 +97,11 @@ class Pipeline:
     # --- life ---
 
     @contextlib.asynccontextmanager
-    async def running(self, deliver: bool = True) -> AsyncIterator["Pipeline"]:
-        """Opens the client session and works. With `deliver` False events are accepted and kept."""
+    async def running(self, deliver: bool = True, reconcile: bool = False) -> AsyncIterator["Pipeline"]:
+        """Opens the client session and works. With `deliver` False events are accepted and kept.
+
+        `reconcile`: Exotel is asked for what calls lack, and for calls that nothing told of.
+        """
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
@@ -123,6 +128,7 @@ class Pipeline:
                 self._db, self._client, lambda: self._directories.current, self._clock, self._public_url
             )
             self._recordings = Recordings(self._exotel)
+            self._reconciler = Reconciler(self._db, self._directories, self._exotel, self.accept, self._clock)
             contacts = Contacts(self._db, self._clock)
             runner = Runner(self._db, contacts, self._recordings, self, self._clock, restored_at=restored_at)
             owners = ContactOwners(contacts, self._accounts.urgent, self._clock)
@@ -141,10 +147,12 @@ class Pipeline:
             if not self._db.single_process:
                 loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
-                if deliver:
-                    async with self._dispatcher.running(), self._recorder.running():
-                        yield self
-                else:
+                async with contextlib.AsyncExitStack() as stack:
+                    if deliver:
+                        await stack.enter_async_context(self._dispatcher.running())
+                        await stack.enter_async_context(self._recorder.running())
+                    if reconcile:
+                        await stack.enter_async_context(self._reconciler.running())
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
@@ -201,6 +209,12 @@ class Pipeline:
         assert self._unsure is not None, "the pipeline does not run"
         return self._unsure
 
+    @property
+    def reconciler(self) -> Reconciler:
+        """What asks Exotel. Only while the pipeline runs."""
+        assert self._reconciler is not None, "the pipeline does not run"
+        return self._reconciler
+
     async def _list_users(self, tenant: Tenant) -> list[User]:
         return await self._client(tenant).people.list_users()
 
@@ -249,8 +263,8 @@ class Pipeline:
         if work.revision is not None and work.revision != connection.revision:
             connection = await self._as_of(connection, work.revision, tenant.country)
         adapter = self.accounts.adapter(connection)
-        target = Target(tenant, connection, type(adapter), self._links.of(work, type(adapter)))
-        return target, adapter, self.accounts.gate(connection)
+        links, asks = self._links.of(work, type(adapter)), self.reconciler.answers(tenant.id)
+        return Target(tenant, connection, type(adapter), links, asks), adapter, self.accounts.gate(connection)
 
     async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
         place = (connection.id, revision)

@@ -28,6 +28,8 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel, QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 
+from connector.errors import StoreBusy
+
 log = logging.getLogger(__name__)
 
 #: Every name is said: PgQueuer would read them from variables such as CHANNEL or FUNCTION.
@@ -60,7 +62,7 @@ _FORGET: Final = (
     " where created < now() - interval '10 minutes' order by created limit 5000)"
 )
 
-Trouble = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_TROUBLE: Final = (StoreBusy, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def install_sql() -> str:
@@ -105,7 +107,7 @@ class QueueWakes:
                     await self._serve(connection, told, has_room)
                 finally:
                     connection.terminate()
-            except Trouble as error:
+            except _TROUBLE as error:
                 log.warning("wake-up tokens are interrupted", extra={"error": str(error)})
             await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - so that replicas do not come back as one
 

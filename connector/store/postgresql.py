@@ -50,6 +50,7 @@ _READS: Final = 2
 _TROUBLE: Final = ("08", "53", "57", "58", "28", "3D", "40", "55P03", "25P03", "25006")
 #: The login or the database is not there: at the start of a command that is a wrong setting.
 _REFUSED: Final = ("28", "3D")
+_NO_ANSWER: Final = (ConnectionError, TimeoutError)
 
 
 class PostgresStore:
@@ -114,7 +115,11 @@ class PostgresStore:
         )
 
     async def _connect(self, session: dict[str, str]) -> Any:
-        return await asyncpg.connect(self._dsn, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings=session)
+        limits = {"timeout": _CONNECT_S, "command_timeout": _ANSWER_S}
+        try:
+            return await asyncpg.connect(self._dsn, server_settings=session, **limits)
+        except OSError as error:  # no such socket, no such host, nobody listens
+            raise _gone(error) from error
 
     async def _commit(self, change: Change, batch: list[Asked]) -> list[Told]:
         try:
@@ -156,7 +161,10 @@ async def _transact(engine: AsyncEngine, work: Callable[..., T], args: tuple[Any
         code = _code(error)
         if code.startswith(_REFUSED):
             raise ConfigError(f"the database refuses the login: {_words(error)}") from error
-        raise _trouble(error) from error
+        trouble = _trouble(error)
+        if isinstance(trouble, _Broken):  # whoever runs a command may know why
+            trouble = StoreBusy(f"The database cannot be reached: {trouble}")
+        raise trouble from error
 
 
 @contextlib.asynccontextmanager
@@ -164,16 +172,20 @@ async def _given_up(connection: AsyncConnection) -> AsyncIterator[None]:
     """Closes a connection whose server did not answer, instead of using it again."""
     try:
         yield
-    except (TimeoutError, OSError):
+    except _NO_ANSWER:
         await connection.invalidate()
         raise
+
+
+def _gone(error: Exception) -> "_Broken":
+    return _Broken("The database cannot be reached now; try again in a few seconds.", log=_words(error))
 
 
 def _trouble(error: Exception) -> Exception:
     """The store's own trouble as an error with a next action; other errors as they are."""
     is_gone = isinstance(error, DBAPIError) and error.connection_invalidated
-    if is_gone or isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
-        return _Broken("The database cannot be reached now; try again in a few seconds.", log=_words(error))
+    if is_gone or isinstance(error, (*_NO_ANSWER, asyncpg.InterfaceError)):
+        return _gone(error)
     if isinstance(error, NoConnection) or _code(error).startswith(_TROUBLE):
         return StoreBusy("The store cannot take it now; try again in a few seconds.", log=_words(error))
     return error

@@ -146,6 +146,8 @@ call = Table(
     #: The cached fold, written when a delivery is planned: JSON, and what lists are filtered by.
     Column("summary", Text),
     Column("customer", String(255)),
+    #: When the call began by Exotel's own record; null while no Call Details named it.
+    Column("billed_at", Double),
     UniqueConstraint("tenant_id", "call_sid"),
     Index("ix_call_tenant_id_created_at", "tenant_id", "created_at"),
     Index(
@@ -156,6 +158,81 @@ call = Table(
         sqlite_where=text("customer is not null"),
         postgresql_where=text("customer is not null"),
     ),
+    Index(
+        "ix_call_billed",
+        "tenant_id",
+        "billed_at",
+        sqlite_where=text("billed_at is not null"),
+        postgresql_where=text("billed_at is not null"),
+    ),
+)
+
+#: What calls still lack, and when Exotel is asked for it. A call that lacks nothing has no row.
+look = Table(
+    "look",
+    metadata,
+    Column("call_id", ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: Comma-separated: outcome, end, talk, recording, voicemail (the recording of one)
+    Column("lacks", String(64), nullable=False),
+    #: The call's last event, which the times of the looks count from.
+    Column("since", Double, nullable=False),
+    #: Looks that are over.
+    Column("stage", Integer, nullable=False, server_default=text("0")),
+    #: Null: never again.
+    Column("due_at", Double),
+    Index(
+        "ix_look_due",
+        "tenant_id",
+        "due_at",
+        sqlite_where=text("due_at is not null"),
+        postgresql_where=text("due_at is not null"),
+    ),
+)
+
+#: Spans of Exotel's time that are gone through: the hourly one of each tenant, which never ends, backfills, and what
+#: people ask for. Progress is kept, so that whoever goes on begins where the last one was.
+sweep = Table(
+    "sweep",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: hourly; backfill; due (what is due, now), now (all looks, whatever their time)
+    Column("kind", String(16), nullable=False),
+    #: open, done
+    Column("state", String(8), nullable=False),
+    Column("from_at", Double, nullable=False),
+    #: Of the hourly one: how far it goes this time; null between two.
+    Column("until_at", Double),
+    #: Every call that began before was seen.
+    Column("done_at", Double, nullable=False),
+    #: When Exotel answered last, looks included; hourly only.
+    Column("answered_at", Double),
+    #: What is in the way; null: nothing.
+    Column("trouble", Text),
+    #: Records read, and calls among them that nothing had told of.
+    Column("found", Integer, nullable=False, server_default=text("0")),
+    Column("made", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index("ix_sweep_open", "tenant_id", "state", "kind"),
+)
+
+#: What was found of a day's calls: totals that outlive the calls. An empty connection id is the tenant as a whole.
+day_total = Table(
+    "day_total",
+    metadata,
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    #: 2026-01-31, in the tenant's zone
+    Column("day", String(10), primary_key=True),
+    Column("connection_id", String(16), primary_key=True),
+    Column("calls", Integer, nullable=False),
+    Column("written", Integer, nullable=False),
+    Column("not_due", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    #: JSON: {"not_due": {words: calls}, "missing": {words: calls}}
+    Column("reasons", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
 )
 
 #: A call that we were asked to place. The row is there before Exotel hears of it, so that none is placed twice; the

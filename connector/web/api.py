@@ -21,6 +21,7 @@ from connector import metrics
 from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
 from connector.phone import parse_number
+from connector.pipeline import statement as statements
 from connector.pipeline.dialling import Wish
 from connector.pipeline.replay import PRUNED, without_numbers
 from connector.store import queries, revoking, trail, views
@@ -54,6 +55,8 @@ from connector.web.schemas import (
     RecordingRevoked,
     Replay,
     ReplayAsked,
+    StatementAsked,
+    StatementOut,
 )
 from connector.web.tenancy import not_found, the_tenant
 
@@ -180,7 +183,18 @@ async def revoke_recording(request: web.Request, token: TokenRow, asked: Recordi
     return RecordingRevoked(call_sid=call_sid, revoked=revoked)
 
 
+async def statement(request: web.Request, token: TokenRow, asked: StatementAsked) -> StatementOut:
+    """A day's calls at Exotel, and what became of them: written, not due by policy, missing, and why."""
+    tenant = await the_tenant(request, token, asked.tenant)
+    if asked.connection is not None and tenant.connection(asked.connection) is None:
+        raise Refused("unknown_connection", "The account has no connection of this name.", "connection")
+    day = asked.day or statements.today(tenant, time.time())
+    found = await request.app[DATABASE].read(statements.statement, tenant, day)
+    return shown.statement(found, tenant.time_zone, asked.connection)
+
+
 OPERATIONS: Final = (
+    Operation("GET", "/api/v1/statement", statement, StatementAsked, StatementOut, "read", statement),
     Operation("GET", "/api/v1/calls", list_calls, CallsAsked, Calls, "read", list_calls),
     Operation(
         "POST",

@@ -1,5 +1,6 @@
 """The store's rows as the API shows them: times in UTC, credentials hidden wherever a request echoed them."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,20 +8,24 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from connector.errors import IngressError
+from connector.exotel import details as details_
 from connector.exotel import parse_request
-from connector.exotel.model import ORDERS
+from connector.exotel.model import ORDERS, CallEvent
 from connector.exotel.wire import merge
 from connector.phone import parse_number
 from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
+from connector.pipeline.statement import Statement, percent
 from connector.redact import redact, redact_all
 from connector.store.queries.placements import Placement
+from connector.store.totals import Total
 from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants import Tenant
 from connector.web.schemas import (
     CallDetails,
     CallOut,
     ChangeOut,
+    ConnectionTotal,
     DeliveryOut,
     EventOut,
     ListedDelivery,
@@ -28,6 +33,7 @@ from connector.web.schemas import (
     Placed,
     RecordOut,
     ReplayedCall,
+    StatementOut,
 )
 
 #: Parameters that name the ends of a call, in small letters.
@@ -133,11 +139,15 @@ def _customers(row: CallRow, events: Sequence[EventOut], tenant: Tenant) -> set[
 
 
 def event(row: EventRow, country: str) -> EventOut:
-    """An event, and what the parser makes of it today; what an agent did has no facts."""
+    """An event, and what the parser makes of it today. Exotel's requests and records have facts."""
     query = parse_qsl(row.query, keep_blank_values=True)
     kind, facts = row.kind, None
-    if row.source in ("exotel", "connect"):
-        try:
+    read: CallEvent | None = None
+    if row.source == "details" and row.kind == details_.RECORD:
+        read = details_.read_details(row.body or b"{}", country)
+    elif row.source in ("exotel", "connect"):
+        # An older version accepted what this one does not read; `raw` shows it.
+        with contextlib.suppress(IngressError):
             read = parse_request(
                 event=row.kind,
                 method=row.method,
@@ -146,11 +156,9 @@ def event(row: EventRow, country: str) -> EventOut:
                 body=row.body or b"",
                 country=country,
             )
-        except IngressError:
-            pass  # an older version accepted what this one does not read; `raw` shows it
-        else:
-            kind = read.kind
-            facts = {name: _shown(value) for name, value in read if name not in ("raw", "kind") and value is not None}
+    if read is not None:
+        kind = read.kind
+        facts = {name: _shown(value) for name, value in read if name not in ("raw", "kind") and value is not None}
     return EventOut(
         kind=kind,
         source=row.source,
@@ -224,3 +232,35 @@ def _text(text: str | None) -> str | None:
 
 def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
+
+
+def statement(found: Statement, time_zone: str, connection: str | None) -> StatementOut:
+    """A day's statement; with `connection` of that one alone."""
+    shown = found.total if connection is None else found.connections[connection]
+    return StatementOut(
+        tenant=found.tenant,
+        day=found.day,
+        time_zone=time_zone,
+        connection=connection,
+        **_total(shown),
+        connections=[]
+        if connection is not None
+        else [ConnectionTotal(connection=name, **_total(one)) for name, one in found.connections.items()],
+        missing_calls=list(found.missing_calls),
+        unconfirmed=found.unconfirmed,
+        checked_until=_time(found.checked_until) if found.checked_until is not None else None,
+        is_checked=found.is_checked,
+        is_kept=found.is_kept,
+    )
+
+
+def _total(total: Total) -> dict[str, Any]:
+    return {
+        "calls": total.calls,
+        "written": total.written,
+        "not_due": total.not_due,
+        "missing": total.missing,
+        "percent": percent(total),
+        "not_due_for": dict(total.not_due_for),
+        "missing_for": dict(total.missing_for),
+    }

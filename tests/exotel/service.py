@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,16 @@ import aiohttp
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from connector.app import DATABASE, DIRECTORIES, PIPELINE, create_app
+from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
-from connector.config import Config
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
-from connector.store.secrets import open_box
 from connector.tenantfile import parse
 from connector.tenants import Tenant
+from connector.users import add_token, add_user
+from tests.databases import config_in
 from tests.exotel.conftest import KEY, SID, TOKEN
 from tests.pipeline.world import ManualClock
 
@@ -68,6 +69,14 @@ class Service:
         self.clock.advance(seconds)
         await self.app[PIPELINE].recorder.look()
 
+    async def apply(self, **changes: Any) -> None:
+        """Applies changes of the tenant to the running service."""
+        tenant = {"sid": SID, "api_key": KEY, "api_token": TOKEN, "hook_token": HOOK, **changes}
+        file = parse(yaml.safe_dump({"tenants": [tenant]}), "test.yaml", {})
+        db = self.app[DATABASE]
+        await asyncio.to_thread(apply, file, db, self.app[BOX])
+        await self.app[DIRECTORIES].refresh()
+
     async def rows(self, query: str) -> list[dict[str, Any]]:
         return await self.app[DATABASE].read(lambda c: [dict(row) for row in c.execute(text(query)).mappings()])
 
@@ -77,17 +86,17 @@ async def service(folder: Path, exotel: ExotelAccount, faults: Faults, **changes
     """A service on the store in `folder`, with one tenant of `exotel`; `changes` go into the tenant."""
     clock = ManualClock()
     exotel.clock = clock.now
-    config = Config.from_env(
-        {"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db", "CONNECTOR_PUBLIC_URL": "https://calls.acme.example"}
-    )
+    config = replace(config_in(folder), public_url="https://calls.acme.example")
     app = create_app(config, clock=clock)
     async with TestServer(exotel_app(exotel, faults)) as at_exotel, TestServer(app) as server:
         api_url = str(at_exotel.make_url("")).rstrip("/")
-        tenant = {"sid": SID, "api_key": KEY, "api_token": TOKEN, "hook_token": HOOK, "api_url": api_url, **changes}
-        file = parse(yaml.safe_dump({"tenants": [tenant]}), "test.yaml", {})
-        db = app[DATABASE]
-        await asyncio.to_thread(apply, file, db, open_box(config, db))
-        await app[DIRECTORIES].refresh()
-        token = (folder / "c.db.token").read_text().strip()
+        token = await asyncio.to_thread(app[DATABASE].transact, _token)
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session:
-            yield Service(app, str(server.make_url("")).rstrip("/"), session, exotel, faults, clock)
+            made = Service(app, str(server.make_url("")).rstrip("/"), session, exotel, faults, clock)
+            await made.apply(**{"api_url": api_url, **changes})
+            yield made
+
+
+def _token(sql: Connection) -> str:
+    """A token of an operator who may read."""
+    return add_token(sql, add_user(sql, f"tester-{uuid.uuid4().hex[:8]}", None))

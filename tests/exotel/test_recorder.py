@@ -51,6 +51,7 @@ async def tried(running: Service, sid: str) -> list[tuple[str, str, str | None]]
     return list(await running.until(told))
 
 
+@pytest.mark.usefixtures("both_databases")
 async def test_start_and_stop(running: Service) -> None:
     sid = running.exotel.add_call({"running": True})
     assert await running.hook("record_start", sid, CallFrom="09876543210", CurrentTime="2026-01-01 10:00:00") == 200
@@ -135,6 +136,7 @@ async def test_a_stop_overtakes_what_is_not_started(running: Service) -> None:
     assert asked(running) == [(sid, STOP)]
 
 
+@pytest.mark.usefixtures("both_databases")
 async def test_orders_of_a_process_that_died(running: Service) -> None:
     """What it had claimed is carried out when its lease has ended, and what it writes then is not believed."""
     sid = running.exotel.add_call({"running": True})
@@ -155,6 +157,7 @@ async def test_orders_of_a_process_that_died(running: Service) -> None:
     assert await running.orders(sid) == [("record_start", "done", None)]
 
 
+@pytest.mark.usefixtures("both_databases")
 async def test_all_orders_of_a_call_or_none(running: Service) -> None:
     """Nobody overtakes an order that another replica is at."""
     store, now = running.app[DATABASE], running.clock.now()

@@ -388,3 +388,12 @@ async def _written_by_the_original(account: Account, requester: int, key: str) -
 
 def test_every_adapter_settles_before_a_restart_counts_on_it() -> None:
     assert Adapter.settle_s < 15
+
+
+async def test_text_that_no_database_keeps_costs_no_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.missed("sid\0\ud800", caller="0888\x004643606\ud83d")
+        await w.event("sid2", "missed", CallFrom="0888\0", DialWhomNumber="x\0y", digits="1\0", Direction="incoming")
+        rows = await w.settle()
+        assert {row["state"] for row in rows} == {"done"}, rows
+        assert len(w.tickets) == 2

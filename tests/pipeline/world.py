@@ -122,7 +122,7 @@ class World:
                 call_sid=sid,
                 kind=kind,
                 method="GET",
-                query=urlencode(pairs),
+                query=urlencode(pairs, errors="surrogatepass"),
                 content_type=None,
                 body=None,
                 params=pairs,
@@ -150,13 +150,15 @@ class World:
     async def settle(self, seconds: float = 15.0) -> list[dict[str, Any]]:
         """Waits until nothing is due or running at the clock's present time; returns the deliveries."""
         until = time.monotonic() + seconds
+        at_work: list[dict[str, Any]] = []
         while time.monotonic() < until:
-            rows = await self.rows("select * from delivery")
-            if not any(self._at_work(row) for row in rows):
-                return rows
+            rows = await self.rows("select * from delivery where state = 'pending' or owner is not null")
+            at_work = [row for row in rows if self._at_work(row)]
+            if not at_work:
+                return await self.rows("select * from delivery")
             await self.look()
             await asyncio.sleep(0.02)
-        raise AssertionError(f"still at work: {await self.rows('select * from delivery')}")
+        raise AssertionError(f"still at work: {at_work[:20]}")
 
     def _at_work(self, row: dict[str, Any]) -> bool:
         if row["state"] != "pending" or row["owner"] is not None:
@@ -176,6 +178,9 @@ class World:
 
     async def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         return await self.db.read(lambda c: [dict(r) for r in c.execute(text(query), values).mappings()])
+
+    async def rows_changed(self, statement: str, **values: Any) -> None:
+        await asyncio.to_thread(self.db.transact, lambda c: c.execute(text(statement), values))
 
     async def apply(self, file: dict[str, Any]) -> None:
         import yaml

@@ -26,6 +26,8 @@ from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
+pytestmark = pytest.mark.usefixtures("both_databases")
+
 
 @dataclass
 class StubReplay:
@@ -115,6 +117,7 @@ class TestWhoSeesWhat:
         ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
         ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
+        ("GET", "/api/v1/statement", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
 
@@ -468,6 +471,7 @@ def test_due_is_what_more_replicas_would_help(tmp_path: Path, change: str, due: 
     db.dispose()
 
 
+@pytest.mark.parametrize("both_databases", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("state", ["pending", "retrying", "dead"])
 @pytest.mark.parametrize("tenant_id", [None, 1])
 def test_states_are_found_by_their_indexes(tmp_path: Path, state: views.DeliveryFilter, tenant_id: int | None) -> None:

@@ -27,6 +27,7 @@ from connector.store.queries.claiming import (
 from connector.store.queries.contacts import ContactClaim, ContactRow, claim_contact, forget_contacts
 from connector.store.queries.gates import GateRow, ProbeClaim, claim_probes, gates, write_gates
 from connector.store.queries.journal import Finish, JournalWrite, write_journal
+from connector.store.queries.looking import Lack, Look, all_looks, due_looks, looked, stage_at
 from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw
 from connector.store.queries.recordings import (
     Named,
@@ -61,6 +62,8 @@ __all__ = [
     "Finish",
     "GateRow",
     "JournalWrite",
+    "Lack",
+    "Look",
     "Named",
     "NewEvent",
     "Place",
@@ -73,6 +76,7 @@ __all__ = [
     "Unseen",
     "Work",
     "accept",
+    "all_looks",
     "beat",
     "claim",
     "claim_contact",
@@ -81,6 +85,7 @@ __all__ = [
     "count_links",
     "draw",
     "due",
+    "due_looks",
     "empty_audit",
     "expire_tombstones",
     "forget_contacts",
@@ -92,6 +97,7 @@ __all__ = [
     "learn_contacts",
     "leave",
     "load",
+    "looked",
     "mark",
     "named",
     "old_calls",
@@ -104,6 +110,7 @@ __all__ = [
     "revision_options",
     "revoke_recordings",
     "saw_recordings",
+    "stage_at",
     "unseen_contacts",
     "write_gates",
     "write_journal",

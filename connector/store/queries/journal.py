@@ -10,6 +10,7 @@ from connector.errors import LeaseLost
 from connector.store.dialects import LOCKED_DELIVERIES, locked
 from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
 from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
+from connector.store.queries.looking import Lack, write_lacks
 from connector.store.queries.recordings import WRITE_RECORDING, RecordingRow, recording_values
 from connector.store.rows import as_list, as_rows, rows_of
 
@@ -28,6 +29,8 @@ class Finish:
     revision: int | None
     summary: str | None
     customer: str | None
+    #: What Exotel is still to be asked for; None: the attempt does not tell, or nobody is asked.
+    lack: Lack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     finishes: list[dict[str, Any]] = []
     summaries: list[dict[str, Any]] = []
     recordings: list[dict[str, Any]] = []
+    lacks: list[tuple[int, int, Lack]] = []
     for write in rows:
         work = write.work
         mine = held.get(work.id)
@@ -132,6 +136,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
                         "call_id": work.call_id,
                     }
                 )
+            if write.finish.lack is not None:
+                lacks.append((work.call_id, work.tenant_id, write.finish.lack))
         results.append(overtaken)
     if summaries and connection.dialect.name == "postgresql":
         connection.execute(_HELD_CALLS, {"ids": as_list(sorted({row["call_id"] for row in summaries}))})
@@ -145,6 +151,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     ):
         if values:
             connection.execute(statement, as_rows(values))
+    if lacks:
+        write_lacks(connection, lacks)
     return results
 
 
