@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import RowMapping, delete, insert, select, update
 
 from connector import registry
-from connector.adapter import Adapter, Desk, Home, Leads, Settings
+from connector.adapter import Adapter, Desk, Files, Home, Leads, Settings
 from connector.applying import Run, as_json, merged
 from connector.directories import options_of
 from connector.errors import ConfigError
@@ -277,7 +277,7 @@ def _unsupported(adapter: type[Adapter[Any]], options: Options) -> list[tuple[st
     checks: list[tuple[str, Literal["create_lead", "attach", "none"], bool, str]] = [
         ("unknown_caller", "create_lead", issubclass(adapter, Leads), "has no leads"),
         ("unknown_caller", "none", not issubclass(adapter, Desk), "makes no ticket without a contact"),
-        ("recording", "attach", False, "gets recordings as links in this version"),
+        ("recording", "attach", issubclass(adapter, Files), "takes no files; use link"),
     ]
     return [
         (option, f"{value}: {adapter.title} {words}")

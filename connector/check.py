@@ -67,6 +67,24 @@ def _names(words: str, option: str) -> bool:
     return re.search(rf"{re.escape(option)}(?!\w)", words) is not None
 
 
+def lost_without_address(tenants: Iterable[Tenant], config: Config) -> str | None:
+    """What is lost while nobody says where browsers reach this process; None where nothing is."""
+    if config.public_url is not None:
+        return None
+    names = [
+        f"{tenant.sid}/{connection.name}"
+        for tenant in tenants
+        for connection in tenant.connections
+        if connection.enabled
+        and connection.options.recording != "none"
+        and not registry.get(connection.adapter).read_at_home
+    ]
+    if not names:
+        return None
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"CONNECTOR_PUBLIC_URL is not set: records of {shown} say that there is a recording, without a link to it"
+
+
 async def prepare(tenant: Tenant, connections: Iterable[Connection], box: SecretBox, config: Config) -> list[str]:
     """Runs `prepare` of connections that are new or talk differently now; returns warnings."""
     warnings = []

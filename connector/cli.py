@@ -68,11 +68,20 @@ def cli() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.")
 @click.option("--database-url", help="sqlite:///FILE or postgresql://…")
-def serve(host: str | None, port: int | None, database_url: str | None) -> None:
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine, on PostgreSQL."
+)
+def serve(host: str | None, port: int | None, database_url: str | None, workers: int) -> None:
     """Receive Exotel's requests and write to the CRMs."""
+    config = _config(host=host, port=port, database_url=database_url)
+    if workers > 1:
+        from connector.workers import serve_many
+
+        serve_many(config, workers, click.echo)
+        return
     from connector.serve import serve
 
-    serve(_config(host=host, port=port, database_url=database_url), click.echo)
+    serve(config, click.echo)
 
 
 @cli.command()
@@ -175,6 +184,16 @@ def replay(as_json: bool, **wish: Any) -> None:
 
 @cli.command()
 @click.argument("tenant")
+@click.option("--revoke", metavar="CALL_SID", help="Withdraw the links to the recordings of this call, for good.")
+@_limit
+@_as_json
+def recordings(tenant: str, revoke: str | None, limit: int, as_json: bool) -> None:
+    """List a tenant's recordings that have links, newest first, or withdraw the links of a call."""
+    from connector import commands
+
+    commands.recordings(_config(), tenant, revoke, limit, as_json)
+
+
 @click.argument("agent")
 @click.argument("number")
 @click.option("--connection", metavar="NAME", help="Whose agent it is; may be left out where there is one connection.")
@@ -259,6 +278,51 @@ def migrate() -> None:
     click.echo(f"The database is at schema {migrate(_config().database_url)}.")
 
 
+@cli.command()
+@click.argument("tenant")
+@click.option("--day", metavar="DAY", help="2026-01-31, in the tenant's time zone; the last seven days without it.")
+@_as_json
+def statement(tenant: str, day: str | None, as_json: bool) -> None:
+    """Count a day's calls at Exotel, and what became of them.
+
+    Written, not due by policy, missing, with the reason for each, per connection. Counted from the store: `connector
+    reconcile TENANT --now` brings it up to this moment.
+    """
+    from connector import reconciling
+
+    reconciling.statement(_config(), tenant, day, as_json)
+
+
+@cli.command()
+@click.argument("tenant")
+@click.option("--now", "everything", is_flag=True, help="All looks, whatever their time.")
+def reconcile(tenant: str, everything: bool) -> None:
+    """Ask Exotel for what calls lack, and for calls that nothing told of.
+
+    Works beside a running service: whoever is free first does it, and this command follows. What is found goes to the
+    CRMs through the running service; without one it waits in the store for the next start.
+    """
+    from connector import reconciling
+
+    reconciling.reconcile(_config(), tenant, everything)
+
+
+@cli.command()
+@click.argument("tenant")
+@click.option("--from", "since", metavar="TIME", required=True, help="2026-01-31, 2026-01-31T09:30, or 7d, 12h ago.")
+@click.option("--to", "until", metavar="TIME", help="Up to this time; now where it is left out.")
+def backfill(tenant: str, since: str, until: str | None) -> None:
+    """Write the calls of a span of time that are not here yet, up to six months back.
+
+    Takes what is left of Exotel's quota, and waits while the CRMs have late work before them. Progress is stored: after
+    Ctrl-C a running service goes on with it, as does the same command; no call is written twice, also none that was
+    pruned since. Without a running service the calls wait in the store for the next start.
+    """
+    from connector import reconciling
+
+    reconciling.backfill(_config(), tenant, since, until)
+
+
 @cli.group(no_args_is_help=False)
 def user() -> None:
     """People and programs that use the API."""
@@ -267,15 +331,18 @@ def user() -> None:
 @user.command("add")
 @click.argument("name")
 @click.option("--token", is_flag=True, help="Make an API token and print it; it is shown only once.")
+@click.option("--numbers", is_flag=True, help="The token sees customers' numbers that a tenant has masked.")
 @click.option("--tenant", metavar="SID", help="A user of this tenant.")
 @click.option("--operator", is_flag=True, help="An operator, who sees every tenant.")
-def user_add(name: str, token: bool, tenant: str | None, operator: bool) -> None:
+def user_add(name: str, token: bool, numbers: bool, tenant: str | None, operator: bool) -> None:
     """Add a user."""
     from connector import commands
 
     if operator == (tenant is not None):
         raise click.UsageError("say either --tenant SID or --operator")
-    commands.user_add(_config(), name, token, tenant)
+    if numbers and not token:
+        raise click.UsageError("--numbers is a right of a token: say --token too")
+    commands.user_add(_config(), name, token, tenant, numbers=numbers)
 
 
 @cli.command()

@@ -1,11 +1,32 @@
 """What Exotel tells, in our terms: `CallEvent` is one request, `Call` is all events of one CallSid folded together."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EventKind = Literal["popup", "answered", "automated_answered", "missed", "ivr", "gather", "end", "voicemail", "status"]
+#: What a request of Exotel's is; `details` is a record of Call Details that we asked for.
+EventKind = Literal[
+    "popup",
+    "answered",
+    "automated_answered",
+    "missed",
+    "ivr",
+    "gather",
+    "end",
+    "voicemail",
+    "status",
+    "record_start",
+    "record_stop",
+    "leg",
+    "recording",
+    "details",
+]
+#: Orders to record the call, or to stop: they come amid a flow and say nothing of how the call ends.
+ORDERS: Final = frozenset({"record_start", "record_stop"})
+#: Callbacks of what we asked Exotel for: a supervisor's leg, a recording.
+CALLBACKS: Final = frozenset({"leg", "recording"})
+
 Direction = Literal["inbound", "outbound"]
 Status = Literal[
     "ringing",
@@ -73,6 +94,8 @@ class CallEvent(_Frozen):
     #: From the second leg's dial on, ringing included, seconds.
     dial_duration_s: int | None = None
     recording_url: str | None = None
+    #: RecordingAvailableBy: until when the file is there.
+    recording_available_by: datetime | None = None
     legs: list[Leg] = Field(default_factory=list)
     #: When it happened by Exotel's clock, +05:30.
     occurred_at: datetime | None = None
@@ -83,6 +106,10 @@ class CallEvent(_Frozen):
     disconnected_by: str | None = None
     #: Every parameter as it came, query and body merged.
     raw: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+class NoRecording(_Frozen):
+    """An hour after the call's end Exotel's record still has no recording: none is waited for any more."""
 
 
 class Digits(_Frozen):
@@ -141,9 +168,15 @@ class Call(_Frozen):
     voicemail: bool = False
     #: The conversation or the flow's last applet is over: no event that changes the outcome is awaited.
     over: bool = False
+    #: Call Details says that the call is over: nothing more is waited for, whatever else did not arrive.
+    closed: bool = False
+    #: A recording was waited for and never came.
+    recording_missing: bool = False
     digits: tuple[Digits, ...] = ()
     duration_s: int | None = None
     recording_url: str | None = None
+    #: Until when Exotel promised the file of `recording_url`.
+    recording_available_by: datetime | None = None
     legs: tuple[Leg, ...] = ()
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -6,54 +6,31 @@ meaning. More events can only move an outcome up: answered, voicemail, missed, i
 What only time can tell (an IVR that was left, a call gone quiet) is the plan's.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from connector.exotel.model import AgentRung, Call, CallEvent, Digits, Direction, Leg, Link, Outcome, Status, Tag
+from connector.exotel.model import (
+    AgentRung,
+    Call,
+    CallEvent,
+    Direction,
+    Leg,
+    Link,
+    NoRecording,
+    Outcome,
+    Status,
+)
 from connector.phone import is_number
 from connector.pipeline import placed
+from connector.pipeline.facts import UNANSWERED, Arrived, Fact, Known, Result, fact_of, order_of
+from connector.pipeline.inputs import inputs_of
 
-Result = Literal["answered", "voicemail", "missed", "completed"]
+__all__ = ["Arrived", "Known", "fold"]
 
-_FLOW_INPUT: Final = frozenset({"ivr", "gather", "end"})
-_UNANSWERED: Final = frozenset({"no-answer", "busy", "failed", "canceled"})
-_FINAL: Final = _UNANSWERED | {"completed", "voicemail"}
-# An account without Ringing and Answered events has Dial and Terminal alone, told as Status busy and free.
-_STAGES: Final = {"dial": 1, "ringing": 2, "answered": 3, "terminal": 4}
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """One event of a call as the store has it: `received_at` is Unix time (UTC), `id` grows with arrival."""
-
-    event: CallEvent | Link
-    received_at: float
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The tenant's own numbers, E.164 or `sip:`: they tell who is who where a request cannot (reference §3.2.1)."""
-
-    exophones: frozenset[str] = frozenset()
-    agents: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """One call event with what the fold derives from it."""
-
-    event: CallEvent
-    received_at: float
-    #: Unix second of Exotel's clock, else of arrival.
-    second: int
-    result: Result | None
-    terminal: bool
-    customer: str | None
-    agent: str | None
-    exophone: str | None
+#: How sure an event's word is of who is who: records of Call Details drift, popups may name another ExoPhone than the
+#: one called (reference exotel.md §3.1, §6.3).
+_LEAST_SURE: Final = {"details": 1, "popup": 2}
 
 
 @dataclass(slots=True)
@@ -72,7 +49,7 @@ class _Rung:
 
 def fold(events: Iterable[Arrived], known: Known) -> Call:
     """The call that `events` tell of, in any order. Without a `CallEvent` among them its `call_sid` is None."""
-    arrived = sorted(events, key=_order)
+    arrived = sorted(events, key=order_of)
     links = _links(arrived)
     told = [(item, item.event) for item in arrived if isinstance(item.event, CallEvent)]
     if not told:
@@ -80,19 +57,23 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         return Call(call_sid=None, links=links, last_event_at=max(moments), first_event_at=min(moments))
     calls = [event for _, event in told]
     direction = _direction(calls)
-    facts = [_fact(item, event, direction, known) for item, event in told]
+    facts = [fact_of(item, event, direction, known) for item, event in told]
 
     rung = _agents(facts)
-    digits = _digits(facts)
+    digits = inputs_of((fact.event, fact.second) for fact in facts)
     kinds = frozenset(event.kind for event in calls)
     over = any(fact.terminal for fact in facts)
-    results = {fact.result for fact in facts if fact.result is not None}
+    results = _results(facts)
     if _customer_picked_up(facts, over=over):
         results.add("answered")
     input_alone = bool(digits) and "end" in kinds and not rung and over
     outcome = _outcome(results, input_alone=input_alone)
 
     unreached = placed.unreached(calls) if direction == "outbound" and outcome == "missed" else None
+    recording_url = _recording(facts, outcome)
+    promises = [
+        e.recording_available_by for e in calls if e.recording_available_by and e.recording_url == recording_url
+    ]
     agents = _agents_rung(rung, settled=over, outcome=outcome)
     agent_number, agent_email = _who_answered(facts, rung, direction, outcome)
     started_at = min((event.started_at for event in calls if event.started_at is not None), default=None)
@@ -100,8 +81,8 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     return Call(
         call_sid=next((event.call_sid for event in calls if event.call_sid), None),
         direction=direction,
-        customer_number=_likeliest([fact.customer for fact in _popups_last(facts)]),
-        exophone=_likeliest([fact.exophone for fact in _popups_last(facts)], known.exophones),
+        customer_number=_likeliest([fact.customer for fact in _surest_first(facts)]),
+        exophone=_likeliest([fact.exophone for fact in _surest_first(facts)], known.exophones),
         agent_number=agent_number,
         agent_email=agent_email,
         agents=agents,
@@ -111,9 +92,11 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         missed="missed" in results,
         voicemail="voicemail" in results,
         over=over,
+        closed=any(event.kind == "details" and event.event_type == "terminal" for event in calls),
         digits=digits,
         duration_s=_duration(calls),
-        recording_url=_recording(facts, outcome),
+        recording_url=recording_url,
+        recording_available_by=max(promises, default=None),
         legs=_legs(facts),
         started_at=started_at,
         # An end before the start has been seen (reference exotel.md §2.2).
@@ -123,34 +106,17 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         unreached=unreached,
         machine=outcome == "answered" and placed.machine_answered(calls),
         agent_open=any(agent.open for agent in rung),
-        # What an agent did in the widget says nothing of whether the call goes on.
-        last_event_at=max(fact.received_at for fact in facts),
-        first_event_at=min(fact.received_at for fact in facts),
+        # What an agent did in the widget, or we asked for, says nothing of whether the call goes on.
+        last_event_at=max(_heard_at(facts)),
+        first_event_at=min(_heard_at(facts)),
         # `end` is the end of the input, from which on the plan may write it down.
-        terminal_at=max((f.received_at for f in facts if f.terminal or f.event.kind == "end"), default=None),
+        terminal_at=max(
+            (f.received_at for f in facts if f.event.kind == "end" or (f.terminal and f.event.kind != "details")),
+            default=None,
+        ),
         links=links,
+        recording_missing=recording_url is None and any(isinstance(item.event, NoRecording) for item in arrived),
     )
-
-
-def _order(item: Arrived) -> tuple[float, int, int, int]:
-    """By Exotel's clock, then by a tag's step, then by a popup's stage, then by arrival.
-
-    A flow's terminal passthru goes before popups of its second: what rings then is the next connect.
-    """
-    event = item.event
-    if isinstance(event, Link):
-        return item.received_at, 0, 0, item.id
-    at = item.received_at if event.occurred_at is None else event.occurred_at.timestamp()
-    tag = _tag(event)
-    return at, 0 if tag is None else tag[1], _stage(event), item.id
-
-
-def _stage(event: CallEvent) -> int:
-    if event.kind != "popup":
-        return 0
-    if event.event_type is not None:
-        return _STAGES[event.event_type]
-    return _STAGES["terminal" if event.agent_state == "free" else "dial"]
 
 
 def _links(arrived: Sequence[Arrived]) -> tuple[Link, ...]:
@@ -164,77 +130,34 @@ def _links(arrived: Sequence[Arrived]) -> tuple[Link, ...]:
 
 def _direction(events: Sequence[CallEvent]) -> Direction:
     """As told, by popups least (reference §11.1); callbacks alone belong to an API call, which is outbound (§4)."""
-    told = sorted((e for e in events if e.direction is not None), key=lambda event: event.kind == "popup")
+    told = sorted((e for e in events if e.direction is not None), key=lambda event: _LEAST_SURE.get(event.kind, 0))
     if told:
         return told[0].direction or "inbound"
     return "outbound" if any(event.kind == "status" for event in events) else "inbound"
 
 
-def _fact(item: Arrived, event: CallEvent, direction: Direction, known: Known) -> _Fact:
-    customer, agent, exophone = _parties(event, direction, known)
-    at = item.received_at if event.occurred_at is None else event.occurred_at.timestamp()
-    return _Fact(
-        event=event,
-        received_at=item.received_at,
-        second=int(at),
-        result=_result(event),
-        terminal=_is_terminal(event),
-        customer=customer,
-        agent=agent,
-        exophone=exophone,
-    )
+def _results(facts: Sequence[Fact]) -> set[Result]:
+    """How the call ended, by all that was told. Of several records of Call Details, which settle, the best word counts;
+    a recording in them is no voicemail where anybody says that the call was answered."""
+    told = {fact.result for fact in facts if fact.result is not None and fact.event.kind != "details"}
+    records = {fact.result for fact in facts if fact.result is not None and fact.event.kind == "details"}
+    if "answered" in records:
+        return told | {"answered"}
+    if "voicemail" in records and "answered" in told:
+        return told | {"missed"}
+    return told | records
 
 
-def _parties(event: CallEvent, direction: Direction, known: Known) -> tuple[str | None, str | None, str | None]:
-    """Customer, agent, ExoPhone, put right by the tenant's own numbers (reference exotel.md §3.2.1).
-
-    Incoming requests and popups say surely who calls, so there only an ExoPhone in the customer's place is moved:
-    an agent who rings the support line from the mapped mobile is the customer of that call.
-    """
-    customer, agent, exophone = event.customer_number, event.agent_number, event.exophone
-    if customer in known.exophones and exophone is not None and exophone not in known.exophones:
-        customer, exophone = exophone, customer
-    if direction == "inbound" or event.kind == "popup":
-        return customer, agent, exophone
-    named = [n for n in dict.fromkeys((exophone, agent, customer, *event.other_numbers)) if n is not None]
-    exophone = next((number for number in named if number in known.exophones), exophone)
-    mapped = next((number for number in named if number in known.agents and number != exophone), agent)
-    rest = [n for n in named if n not in (exophone, mapped) and n not in known.exophones]
-    if customer in (exophone, mapped):
-        # With nobody else named the request's own reading stands.
-        return (rest[0], mapped, exophone) if rest else (customer, agent, exophone)
-    return customer, mapped, exophone
+def _heard_at(facts: Sequence[Fact]) -> list[float]:
+    """When the call was heard of (Unix times); of a call that records alone tell of, when it was by their word."""
+    heard = [fact.received_at for fact in facts if fact.event.kind != "details"]
+    if heard:
+        return heard
+    ends = [(fact.event.ended_at, fact.received_at) for fact in facts]
+    return [min(ended_at.timestamp(), received_at) if ended_at else received_at for ended_at, received_at in ends]
 
 
-def _is_terminal(event: CallEvent) -> bool:
-    """Whether the event tells that the conversation, or the flow's last applet, is over."""
-    if event.kind == "status":
-        return event.event_type == "terminal" or (event.event_type is None and event.status in _FINAL)
-    return event.kind != "popup" and event.kind not in _FLOW_INPUT
-
-
-def _result(event: CallEvent) -> Result | None:
-    """How the call ended, by this event alone. `completed` is a callback's word that does not tell whether they talked.
-
-    The facts of the request beat the word in its URL (reference exotel.md §3.2.2); without facts the word stands, since
-    the flow's branch was chosen by Exotel. Input requests carry what an earlier connect left and prove nothing (§1).
-    """
-    if event.kind == "popup" or event.kind in _FLOW_INPUT:
-        return None
-    if event.status == "voicemail":
-        return "voicemail"
-    if event.answered is not None:
-        return "answered" if event.answered else "missed"
-    if event.kind != "status":
-        return "missed" if event.kind == "missed" else "answered"
-    if not _is_terminal(event):
-        return None
-    if event.status in _UNANSWERED or any(leg.status in _UNANSWERED for leg in event.legs):
-        return "missed"
-    return "completed" if event.status == "completed" else None
-
-
-def _customer_picked_up(facts: Sequence[_Fact], *, over: bool) -> bool:
+def _customer_picked_up(facts: Sequence[Fact], *, over: bool) -> bool:
     """Whether a second `answered` callback came: the first is the agent's leg, and legs may be missing (§4.2)."""
     answers = [f.event for f in facts if f.event.kind == "status" and f.event.event_type == "answered"]
     # Old callbacks have no EventTime; DateUpdated tells a second one from a doubled one.
@@ -255,47 +178,19 @@ def _outcome(results: set[Result], *, input_alone: bool) -> Outcome:
     return "answered" if "completed" in results else "in-progress"
 
 
-def _status(facts: Sequence[_Fact], outcome: Outcome, *, over: bool) -> Status:
+def _status(facts: Sequence[Fact], outcome: Outcome, *, over: bool) -> Status:
     """The status that goes with the outcome; an unknown one never replaces a known one (reference exotel.md §2.3)."""
     if outcome == "answered":
         return "completed" if over else "in-progress"
     if outcome == "voicemail":
         return "voicemail"
     if outcome == "missed":
-        reasons = [f.event.status for f in facts if f.result == "missed" and f.event.status in _UNANSWERED]
+        reasons = [f.event.status for f in facts if f.result == "missed" and f.event.status in UNANSWERED]
         return reasons[-1] if reasons else "no-answer"
     return next((fact.event.status for fact in reversed(facts) if fact.event.status != "unknown"), "unknown")
 
 
-def _tag(event: CallEvent) -> Tag | None:
-    """The tag that labels the event's input: of its own kind, else of the other, as the handbook's gather example."""
-    own = next((tag for tag in event.tags if tag[0] == event.kind), None)
-    return own or (event.tags[0] if event.tags else None)
-
-
-def _digits(facts: Sequence[_Fact]) -> tuple[Digits, ...]:
-    """Inputs in order. Only ivr and gather requests count: others still carry the last input's digits (§1).
-
-    One input is told twice where kind, digits and second are equal and no tag says otherwise.
-    """
-    found: dict[tuple[str, str, int, Tag | None], None] = {}
-    for fact in facts:
-        event = fact.event
-        if event.kind in ("ivr", "gather") and event.digits:
-            found[event.kind, event.digits, fact.second, _tag(event)] = None
-    tagged = {key[:3] for key in found if key[3] is not None}
-    inputs = []
-    counted: Counter[str] = Counter()
-    for kind, digits, second, tag in found:
-        if tag is None and (kind, digits, second) in tagged:
-            continue
-        kind = kind if tag is None else tag[0]
-        counted[kind] += 1
-        inputs.append(Digits(label=f"{kind}_tag_{counted[kind]}" if tag is None else tag[2], digits=digits))
-    return tuple(inputs)
-
-
-def _agents(facts: Sequence[_Fact]) -> list[_Rung]:
+def _agents(facts: Sequence[Fact]) -> list[_Rung]:
     """Agents in the order they were rung."""
     rung: dict[str, _Rung] = {}
 
@@ -304,8 +199,11 @@ def _agents(facts: Sequence[_Fact]) -> list[_Rung]:
         found.email = found.email or email
         return found
 
+    records = [fact for fact in facts if fact.event.kind == "details"]
     for fact in facts:
         event = fact.event
+        if event.kind == "details":
+            continue
         if event.kind == "popup":
             popped = agent(fact.agent, event.agent_email)
             popped.free = popped.free if event.status == "unknown" else event.status == "agent-free"
@@ -330,6 +228,16 @@ def _agents(facts: Sequence[_Fact]) -> list[_Rung]:
         if fact.terminal:
             for one in rung.values():
                 one.open = False
+    for fact in records:
+        if fact.agent is not None:
+            named = agent(fact.agent)
+            if fact.event.direction == "outbound":
+                named.talked = _callback_agent_talked(fact.event.legs, named.talked)
+            elif fact.event.answered and not any(one.talked or one.picked_up for one in rung.values()):
+                named.talked = True
+        if fact.event.event_type == "terminal":
+            for one in rung.values():
+                one.open = False
     return list(rung.values())
 
 
@@ -340,7 +248,7 @@ def _callback_agent_talked(legs: Sequence[Leg], before: bool | None) -> bool | N
     first = legs[0]
     if first.on_call_duration_s or first.status in ("in-progress", "completed"):
         return True
-    return False if first.status in _UNANSWERED else before
+    return False if first.status in UNANSWERED else before
 
 
 def _agents_rung(rung: Sequence[_Rung], *, settled: bool, outcome: Outcome) -> tuple[AgentRung, ...]:
@@ -355,10 +263,11 @@ def _agents_rung(rung: Sequence[_Rung], *, settled: bool, outcome: Outcome) -> t
 
 
 def _who_answered(
-    facts: Sequence[_Fact], rung: Sequence[_Rung], direction: Direction, outcome: Outcome
+    facts: Sequence[Fact], rung: Sequence[_Rung], direction: Direction, outcome: Outcome
 ) -> tuple[str | None, str | None]:
     """Number and e-mail of the agent who had the call; of a call that we placed, the agent it was placed for."""
-    placed_for = [f.agent for f in facts if f.event.kind == "status" and f.agent] if direction == "outbound" else []
+    callers = ("status", "details") if direction == "outbound" else ()
+    placed_for = [f.agent for f in facts if f.event.kind in callers and f.agent]
     winner = next((one for one in rung if one.talked and one.number not in placed_for), None)
     winner = winner or next((one for one in rung if one.number in placed_for), None)
     if winner is None and outcome == "answered":
@@ -370,9 +279,9 @@ def _who_answered(
     return (winner.number, winner.email) if winner else (None, None)
 
 
-def _popups_last(facts: Sequence[_Fact]) -> list[_Fact]:
-    """Popups may name another ExoPhone than the one called (reference exotel.md §3.1)."""
-    return sorted(facts, key=lambda fact: fact.event.kind == "popup")
+def _surest_first(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts in their order, those whose word on who is who counts least behind."""
+    return sorted(facts, key=lambda fact: _LEAST_SURE.get(fact.event.kind, 0))
 
 
 def _likeliest(numbers: Sequence[str | None], known: frozenset[str] = frozenset()) -> str | None:
@@ -387,7 +296,7 @@ def _duration(events: Sequence[CallEvent]) -> int | None:
     return next((duration for duration in reversed(told) if duration), told[-1] if told else None)
 
 
-def _recording(facts: Sequence[_Fact], outcome: Outcome) -> str | None:
+def _recording(facts: Sequence[Fact], outcome: Outcome) -> str | None:
     """The newest link; of a voicemail the message's own, since a connect's may be carried along."""
     told = [(fact.result, fact.event.recording_url) for fact in reversed(facts) if fact.event.recording_url]
     if outcome == "voicemail":
@@ -395,7 +304,7 @@ def _recording(facts: Sequence[_Fact], outcome: Outcome) -> str | None:
     return told[0][1] if told else None
 
 
-def _legs(facts: Sequence[_Fact]) -> tuple[Leg, ...]:
+def _legs(facts: Sequence[Fact]) -> tuple[Leg, ...]:
     """The legs that say most: of the answered connect, else of a terminal event, else the newest."""
     ranked = [((f.result == "answered", f.terminal, place), f.event.legs) for place, f in enumerate(facts)]
     return tuple(max((pair for pair in ranked if pair[1]), default=((), []), key=lambda pair: pair[0])[1])

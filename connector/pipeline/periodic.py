@@ -11,14 +11,13 @@ import logging
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from connector.clock import Clock
-from connector.directories import Directories
 from connector.errors import ConnectorError, StoreBusy
 from connector.store import leases
 from connector.store.database import Database
-from connector.tenants import Tenant
+from connector.tenants import Directory, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +29,14 @@ _LOOK_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 300.0
 #: Replicas that started together drift apart: each period is up to this share longer or shorter.
 _JITTER: Final = 0.1
+
+
+class Tenants(Protocol):
+    """Whose turns there are; `Directories` is one."""
+
+    @property
+    def current(self) -> Directory:
+        """The tenants as they are now."""
 
 
 class Periodic:
@@ -46,7 +53,7 @@ class Periodic:
         *,
         every_s: float,
         db: Database,
-        directories: Directories,
+        directories: Tenants,
         clock: Clock,
         at_once: int = 4,
     ) -> None:

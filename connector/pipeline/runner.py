@@ -23,17 +23,20 @@ from connector.errors import (
     RateLimited,
     StoreBusy,
 )
-from connector.exotel.model import Call, Link
+from connector.exotel.details import NO_RECORDING, read_details
+from connector.exotel.model import Call, Link, NoRecording
 from connector.exotel.parse import parse_request
 from connector.pipeline.attempt import Attempt
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.fold import Arrived, Known, fold
 from connector.pipeline.gate import Gate
 from connector.pipeline.journal import Journal
+from connector.pipeline.lacks import lack_of
 from connector.pipeline.plan import Plan, Target, plan
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.waiting import Waiting
 from connector.store.database import Database
-from connector.store.queries import Finish, StoredEvent, Work
+from connector.store.queries import Finish, Lack, StoredEvent, Work
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -43,6 +46,9 @@ RETRY_FOR_S: Final = 28 * 3600.0
 _RETRY: Final = wait_random_exponential(multiplier=1, max=15 * 60)
 _UNTOLD_S: Final = 60.0
 _WARNINGS_KEPT: Final = 20
+#: Begins the warning that says why nothing is written.
+NOT_WRITTEN: Final = "nothing is written: "
+_NO_RECORDING: Final = "The recording never came: an hour after the call Exotel's record had none."
 
 
 def retry_delay_s(attempt: int) -> float:
@@ -83,6 +89,11 @@ def read(events: list[StoredEvent], country: str) -> list[Arrived]:
             link = Link(connection=event.connection_id or "", id=str(act["ticket"]), url=act.get("url"))
             arrived.append(Arrived(link, event.received_at, event.id))
             continue
+        if event.source == "details":
+            found = NoRecording() if event.kind == NO_RECORDING else read_details(event.body or b"{}", country)
+            if found is not None:
+                arrived.append(Arrived(found, event.received_at, event.id))
+            continue
         try:
             parsed = parse_request(
                 event=event.kind,
@@ -109,10 +120,18 @@ class Runner:
     """Carries out claimed deliveries."""
 
     def __init__(
-        self, db: Database, contacts: Contacts, owner: Registered, clock: Clock, *, restored_at: float | None = None
+        self,
+        db: Database,
+        contacts: Contacts,
+        recordings: Recordings,
+        owner: Registered,
+        clock: Clock,
+        *,
+        restored_at: float | None = None,
     ) -> None:
         self._db = db
         self._contacts = contacts
+        self._recordings = recordings
         self._owner = owner
         self._clock = clock
         self._restored_at = restored_at
@@ -124,7 +143,7 @@ class Runner:
             if found is None:
                 outcome = _Outcome(self._clock, work)
                 outcome.waits(self._clock.now(), "paused", "The connection is disabled.")
-                return await self._finish(outcome, None, None)
+                return await self._finish(outcome, None, _Told())
             return await self._attempt(work, *found)
         except LeaseLost:
             log.info("the claim was lost", extra={"delivery": work.id, "call_sid": work.call_sid})
@@ -151,7 +170,9 @@ class Runner:
         try:
             call = fold(read(work.events, target.tenant.country), known(target.tenant, target))
             planned = plan(call, target, self._clock.now())
-            attempt = Attempt(target, adapter, call, journal, self._contacts, self._clock, look_first=look_first)
+            attempt = Attempt(
+                target, adapter, call, journal, self._contacts, self._recordings, self._clock, look_first=look_first
+            )
             await attempt.run(planned)
             if gate.succeeded():
                 self._owner.gate_changed(gate)
@@ -163,7 +184,13 @@ class Runner:
                 self._failed(gate)
                 outcome.retries(waiting.reason, waiting.until)
         except (AuthFailed, ConfigError) as error:
-            await self._refused(target, error, outcome)
+            if await self._is_good(target, error, outcome):
+                # The credentials are good: it is this request that is not allowed.
+                if attempt is not None and planned is not None and attempt.give_up_file(error.message):
+                    outcome.settled(planned, attempt)
+                else:
+                    words = "The credentials are good: it is this request that is not allowed."
+                    outcome.dies("rejected", f"{error.message} {words}")
         except RateLimited as error:
             outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
         except (CrmUnavailable, OutcomeUnknown) as error:
@@ -180,16 +207,21 @@ class Runner:
         if attempt is not None:
             outcome.warn(attempt.ended.warnings)
         if planned is not None and planned.not_due:
-            outcome.warn([f"nothing is written: {planned.not_due}"])
+            outcome.warn([f"{NOT_WRITTEN}{planned.not_due}"])
+        if call is not None and call.recording_missing:
+            outcome.warn([_NO_RECORDING])
         outcome.revision = target.connection.revision
-        summary = summary_of(call, planned) if call is not None and planned is not None else None
-        return await self._finish(outcome, journal, summary, call.customer_number if call else None)
+        told = _Told()
+        if call is not None and planned is not None:
+            told = _Told(summary_of(call, planned), call.customer_number, lack_of(call, planned, target))
+        return await self._finish(outcome, journal, told)
 
     def _failed(self, gate: Gate) -> None:
         if gate.failed():
             self._owner.gate_changed(gate)
 
-    async def _refused(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> None:
+    async def _is_good(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> bool:
+        """Whether the account's credentials are good although a request was refused; else what follows is settled."""
         try:
             await self._owner.auth_failed(target)
         except AuthFailed as paused:
@@ -197,13 +229,10 @@ class Runner:
         except CrmError:
             outcome.retries(error.message, self._clock.now())  # neither proven nor disproven: asked again
         else:
-            outcome.dies(
-                "rejected", f"{error.message} The credentials are good: it is this request that is not allowed."
-            )
+            return True
+        return False
 
-    async def _finish(
-        self, outcome: "_Outcome", journal: Journal | None, summary: str | None, customer: str | None = None
-    ) -> Result:
+    async def _finish(self, outcome: "_Outcome", journal: Journal | None, told: "_Told") -> Result:
         work = outcome.work
         journal = journal or Journal(self._db, work, self._clock, 0)
         finish = Finish(
@@ -215,8 +244,9 @@ class Runner:
             last_error=outcome.last_error,
             warnings=json.dumps(outcome.warnings[-_WARNINGS_KEPT:], ensure_ascii=False),
             revision=outcome.revision,
-            summary=summary,
-            customer=customer,
+            summary=told.summary,
+            customer=told.customer,
+            lack=told.lack,
         )
         overtaken = await journal.finish(finish)
         level = {"done": logging.INFO, "dead": logging.ERROR}.get(outcome.state, logging.DEBUG)
@@ -227,6 +257,15 @@ class Runner:
         if overtaken and outcome.reason not in ("retrying", "quota", "paused"):
             return Result("pending", "waiting", self._clock.now())
         return Result(outcome.state, outcome.reason, outcome.due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an attempt learned of its call; nothing where it did not come to read it."""
+
+    summary: str | None = None
+    customer: str | None = None
+    lack: Lack | None = None
 
 
 class _Outcome:
@@ -251,8 +290,10 @@ class _Outcome:
         self.retried_s = 0.0
         if attempt.ended.dead is not None:
             self.dies(*attempt.ended.dead)
-        elif planned.look_again_at is not None:
-            self.state, self.reason, self.due_at = "pending", "waiting", planned.look_again_at
+            return
+        looks = [at for at in (planned.look_again_at, attempt.ended.again_at) if at is not None]
+        if looks:
+            self.state, self.reason, self.due_at = "pending", "waiting", min(looks)
 
     def waits(self, until: float, reason: str, words: str) -> None:
         """Nothing is counted: it goes on at a known time."""
@@ -282,7 +323,7 @@ class _Outcome:
 def summary_of(call: Call, planned: Plan) -> str:
     """The fold as lists and the API show it: `Call` as JSON, with the outcome as planned."""
     shown = call.model_dump(
-        mode="json", exclude={"links", "agent_open", "terminal_at", "last_event_at", "first_event_at"}
+        mode="json", exclude={"links", "agent_open", "closed", "terminal_at", "last_event_at", "first_event_at"}
     )
     shown["kinds"] = sorted(call.kinds)
     shown["outcome"] = planned.outcome

@@ -55,13 +55,15 @@ tenant = Table(
     metadata,
     _id(),
     Column("sid", String(128), nullable=False, unique=True),
-    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones, calls
+    #: JSON of what the tenant's file says beside secrets and connections: region, country, time_zone, ...
     Column("settings", Text, nullable=False),
     #: Sealed JSON: api_key, api_token, hook_token
     Column("secrets", LargeBinary, nullable=False),
     #: JSON: secret's name -> keyed hash of the file's value at the last apply; a rotated token is not put back.
     Column("applied", Text, nullable=False, server_default="{}"),
     Column("hook_token_hash", String(64), nullable=False, unique=True),
+    #: `config.version` as of the last change of this tenant or its connections.
+    Column("version", BigInteger, nullable=False, server_default=text("0"), index=True),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
@@ -144,6 +146,8 @@ call = Table(
     #: The cached fold, written when a delivery is planned: JSON, and what lists are filtered by.
     Column("summary", Text),
     Column("customer", String(255)),
+    #: When the call began by Exotel's own record; null while no Call Details named it.
+    Column("billed_at", Double),
     UniqueConstraint("tenant_id", "call_sid"),
     Index("ix_call_tenant_id_created_at", "tenant_id", "created_at"),
     Index(
@@ -154,6 +158,81 @@ call = Table(
         sqlite_where=text("customer is not null"),
         postgresql_where=text("customer is not null"),
     ),
+    Index(
+        "ix_call_billed",
+        "tenant_id",
+        "billed_at",
+        sqlite_where=text("billed_at is not null"),
+        postgresql_where=text("billed_at is not null"),
+    ),
+)
+
+#: What calls still lack, and when Exotel is asked for it. A call that lacks nothing has no row.
+look = Table(
+    "look",
+    metadata,
+    Column("call_id", ForeignKey("call.id", ondelete="CASCADE"), primary_key=True),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: Comma-separated: outcome, end, talk, recording, voicemail (the recording of one)
+    Column("lacks", String(64), nullable=False),
+    #: The call's last event, which the times of the looks count from.
+    Column("since", Double, nullable=False),
+    #: Looks that are over.
+    Column("stage", Integer, nullable=False, server_default=text("0")),
+    #: Null: never again.
+    Column("due_at", Double),
+    Index(
+        "ix_look_due",
+        "tenant_id",
+        "due_at",
+        sqlite_where=text("due_at is not null"),
+        postgresql_where=text("due_at is not null"),
+    ),
+)
+
+#: Spans of Exotel's time that are gone through: the hourly one of each tenant, which never ends, backfills, and what
+#: people ask for. Progress is kept, so that whoever goes on begins where the last one was.
+sweep = Table(
+    "sweep",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: hourly; backfill; due (what is due, now), now (all looks, whatever their time)
+    Column("kind", String(16), nullable=False),
+    #: open, done
+    Column("state", String(8), nullable=False),
+    Column("from_at", Double, nullable=False),
+    #: Of the hourly one: how far it goes this time; null between two.
+    Column("until_at", Double),
+    #: Every call that began before was seen.
+    Column("done_at", Double, nullable=False),
+    #: When Exotel answered last, looks included; hourly only.
+    Column("answered_at", Double),
+    #: What is in the way; null: nothing.
+    Column("trouble", Text),
+    #: Records read, and calls among them that nothing had told of.
+    Column("found", Integer, nullable=False, server_default=text("0")),
+    Column("made", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index("ix_sweep_open", "tenant_id", "state", "kind"),
+)
+
+#: What was found of a day's calls: totals that outlive the calls. An empty connection id is the tenant as a whole.
+day_total = Table(
+    "day_total",
+    metadata,
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    #: 2026-01-31, in the tenant's zone
+    Column("day", String(10), primary_key=True),
+    Column("connection_id", String(16), primary_key=True),
+    Column("calls", Integer, nullable=False),
+    Column("written", Integer, nullable=False),
+    Column("not_due", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    #: JSON: {"not_due": {words: calls}, "missing": {words: calls}}
+    Column("reasons", Text, nullable=False),
+    Column("updated_at", Double, nullable=False),
 )
 
 #: A call that we were asked to place. The row is there before Exotel hears of it, so that none is placed twice; the
@@ -219,6 +298,46 @@ event = Table(
     Column("body", LargeBinary),
     Column("received_at", Double, nullable=False),
     UniqueConstraint("call_id", "dedup"),
+    # Orders to record a call, which somebody has to carry out.
+    Index(
+        "ix_event_recording",
+        "received_at",
+        sqlite_where=text("kind in ('record_start', 'record_stop')"),
+        postgresql_where=text("kind in ('record_start', 'record_stop')"),
+    ),
+)
+
+#: What became of an order to record a call, or to stop: the event is the order, made durable as every other. An order
+#: without a row is open.
+recording_order = Table(
+    "recording_order",
+    metadata,
+    Column("event_id", ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
+    #: pending, done, failed
+    Column("state", String(8), nullable=False),
+    #: pending: what the last try met; failed: why it was given up
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", Double, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: The fate of a text message that Exotel sent for us, as its callback last told it.
+text_message = Table(
+    "text_message",
+    metadata,
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("sms_sid", String(128), primary_key=True),
+    #: queued, sending, submitted, sent, failed, failed-dnd
+    Column("status", String(32)),
+    #: Exotel's word and number for it: `DELIVERED_TO_HANDSET`, 20005
+    Column("detailed_status", String(255)),
+    Column("detailed_status_code", Integer),
+    Column("custom_field", Text),
+    Column("sent_at", Double),
+    Column("updated_at", Double, nullable=False),
 )
 
 #: A caller as a record of one connection's CRM; shared by all calls of the number.
@@ -312,7 +431,8 @@ step = Table(
     Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True),
     Column("slot", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
-    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead
+    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead, skipped (a file that does
+    #: not come, for the reason in `warning`)
     Column("state", String(8), nullable=False),
     #: dead: rejected or unsure; adopted: open, where the policy chose the record and no person did
     Column("reason", String(16)),
@@ -338,7 +458,7 @@ step = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-#: What the account allows: pause and circuit outlive a restart, the rate is shared by replicas in chunks.
+#: What the account allows: pause, circuit and ramp-up outlive a restart and are the same for all replicas.
 gate = Table(
     "gate",
     metadata,
@@ -347,12 +467,37 @@ gate = Table(
     Column("reason", Text),
     #: Next probe of a paused account.
     Column("probe_at", Double),
+    #: Somebody probes it now, and is given up after this time.
+    Column("probing_until", Double),
     #: Circuit: nothing is sent before this time.
     Column("open_until", Double),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    #: Deliveries that may run at once while work comes back after a fault; null: no fault.
+    Column("ramp", Integer),
     #: JSON: bucket -> what headers last told
     Column("quota", Text, nullable=False, server_default="{}"),
+    #: Rises with every write; a write that names an older one is refused.
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", Double, nullable=False, index=True),
+)
+
+#: What replicas spend of an account's quotas, and hold of them for a moment; one process counts in memory instead.
+quota = Table(
+    "quota",
+    metadata,
+    Column("account", String(255), primary_key=True),
+    Column("bucket", String(64), primary_key=True),
+    #: JSON of a `window.Window`; empty for an instant, in the transaction that makes it
+    Column("state", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
+)
+
+#: Processes that live on this store; one that was not seen for a while is dead.
+replica = Table(
+    "replica",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("seen_at", Double, nullable=False),
 )
 
 #: Periodic jobs, as `retention:exotel535`: who runs one now, and when it is due next on whichever process is free.
@@ -393,7 +538,14 @@ recording = Table(
     Column("size", BigInteger),
     Column("checked_at", Double),
     Column("revoked_at", Double),
+    #: What our link names it by: 32 hex digits that nobody can guess.
+    Column("name", String(32)),
+    #: The key that our link was signed with when it was first written: it stays so while the key is listed.
+    Column("key_id", String(16)),
+    #: When Exotel promised the file.
+    Column("available_by", Double),
     UniqueConstraint("call_id", "url"),
+    Index("ix_recording_name", "name", unique=True),
 )
 
 audit = Table(
@@ -433,7 +585,7 @@ api_token = Table(
     _id(),
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("hash", String(64), nullable=False, unique=True),
-    #: Comma-separated: read, replay, call
+    #: Comma-separated: read, replay, call, numbers
     Column("scopes", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),

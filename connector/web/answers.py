@@ -30,6 +30,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,
+    "unknown_applet": 404,
     "method_not_allowed": 405,
     "agent_not_allowed": 403,
     "unknown_device": 404,

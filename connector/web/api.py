@@ -21,11 +21,13 @@ from connector import metrics
 from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
 from connector.phone import parse_number
+from connector.pipeline import statement as statements
 from connector.pipeline.dialling import Wish
-from connector.pipeline.replay import PRUNED
-from connector.store import trail, views
+from connector.pipeline.replay import PRUNED, without_numbers
+from connector.store import queries, revoking, trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
+from connector.users import NUMBERS
 from connector.web import shown
 from connector.web.agents_api import list_agents, list_devices, put_agents, set_device
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
@@ -49,8 +51,12 @@ from connector.web.schemas import (
     DevicesAsked,
     DeviceSet,
     Placed,
+    RecordingAsked,
+    RecordingRevoked,
     Replay,
     ReplayAsked,
+    StatementAsked,
+    StatementOut,
 )
 from connector.web.tenancy import not_found, the_tenant
 
@@ -81,8 +87,10 @@ async def list_calls(request: web.Request, token: TokenRow, asked: CallsAsked) -
     )
     rows = await request.app[DATABASE].read(query, tenant_id)
     last = rows[-1] if len(rows) == asked.limit else None
+    tenants, numbers = request.app[DIRECTORIES].current.tenants, NUMBERS in token.scopes
     return Calls(
-        calls=[shown.call(row) for row in rows], next_cursor=_cursor(last.created_at, last.id) if last else None
+        calls=[shown.call(row, tenants.get(row.tenant), numbers=numbers) for row in rows],
+        next_cursor=_cursor(last.created_at, last.id) if last else None,
     )
 
 
@@ -98,9 +106,10 @@ async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> C
         if found is None:
             raise not_found("call", "call_sid")
         row, sid = found
+        tenant = await the_tenant(request, token, sid)
         if row.call_sid is None:
-            return shown.asked_for(row, sid)
-        tenant, named = await the_tenant(request, token, sid), row.call_sid
+            return shown.asked_for(row, tenant, numbers=NUMBERS in token.scopes)
+        named = row.call_sid
     else:
         tenant = await the_tenant(request, token, asked.tenant)
     view = await db.read(views.call, tenant.id, named)
@@ -110,7 +119,8 @@ async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> C
             raise not_found("call", "call_sid")
         return shown.pruned(left)
     # Reading numbers takes a while, and hooks are answered meanwhile.
-    return await asyncio.to_thread(shown.details, view, tenant.country)
+    read = functools.partial(shown.details, view, tenant, numbers=NUMBERS in token.scopes)
+    return await asyncio.to_thread(read)
 
 
 async def place_call(request: web.Request, token: TokenRow, asked: CallWished) -> Placed:
@@ -157,10 +167,34 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     if not asked.dry_run:
         detail = asked.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         await db.write(single(trail.record), (f"api:{token.id}", "replay", tenant.id, detail))
+    elif NUMBERS not in token.scopes:
+        replayed = await db.read(without_numbers, tenant, replayed)
     return Replay(dry_run=asked.dry_run, calls=[shown.replayed(one) for one in replayed])
 
 
+async def revoke_recording(request: web.Request, token: TokenRow, asked: RecordingAsked) -> RecordingRevoked:
+    """Withdraws the links to a call's recordings, for good; needs the scope `replay`, like all that changes records."""
+    tenant = await the_tenant(request, token, asked.tenant)
+    call_sid = request.match_info["call_sid"]
+    db = request.app[DATABASE]
+    if not await db.read(queries.recordings, tenant.id, call_sid):
+        raise not_found("recording", "call_sid")
+    revoked = await db.write(revoking.revoke, (tenant.id, call_sid, f"api:{token.id}", time.time()))
+    return RecordingRevoked(call_sid=call_sid, revoked=revoked)
+
+
+async def statement(request: web.Request, token: TokenRow, asked: StatementAsked) -> StatementOut:
+    """A day's calls at Exotel, and what became of them: written, not due by policy, missing, and why."""
+    tenant = await the_tenant(request, token, asked.tenant)
+    if asked.connection is not None and tenant.connection(asked.connection) is None:
+        raise Refused("unknown_connection", "The account has no connection of this name.", "connection")
+    day = asked.day or statements.today(tenant, time.time())
+    found = await request.app[DATABASE].read(statements.statement, tenant, day)
+    return shown.statement(found, tenant.time_zone, asked.connection)
+
+
 OPERATIONS: Final = (
+    Operation("GET", "/api/v1/statement", statement, StatementAsked, StatementOut, "read", statement),
     Operation("GET", "/api/v1/calls", list_calls, CallsAsked, Calls, "read", list_calls),
     Operation(
         "POST",
@@ -187,6 +221,15 @@ OPERATIONS: Final = (
     Operation("GET", "/api/v1/devices", list_devices, DevicesAsked, Devices, "read", list_devices),
     Operation("PUT", "/api/v1/devices", set_device, DeviceSet, Devices, "call", set_device),
     Operation("POST", "/api/v1/replay", replay, ReplayAsked, Replay, "replay", replay),
+    Operation(
+        "DELETE",
+        "/api/v1/recordings/{call_sid}",
+        revoke_recording,
+        RecordingAsked,
+        RecordingRevoked,
+        "replay",
+        revoke_recording,
+    ),
 )
 
 
@@ -267,7 +310,7 @@ async def _read(request: web.Request, operation: Operation) -> BaseModel:
     """The query, or the body where there may be one, as its model. Raises `Refused` that names the field."""
     model = operation.asks
     try:
-        if request.method == hdrs.METH_GET:
+        if request.method in (hdrs.METH_GET, hdrs.METH_DELETE):
             return model.model_validate(dict(request.query))
         asked = model.model_validate_json(await read_body(request))
         if operation.query is None or not request.query:

@@ -19,12 +19,15 @@ _REFUSALS: Final = {
     "503": "The store is busy; try again after `Retry-After` seconds.",
 }
 
+#: Methods whose requests have no body.
+_BY_QUERY: Final = ("GET", "DELETE")
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """What the description tells of an operation; its words are the docstring of `says`.
 
-    `asks` is the query's model for GET, the body's otherwise.
+    `asks` is the query's model for GET and DELETE, the body's otherwise.
     """
 
     method: str
@@ -46,7 +49,7 @@ class Described:
 def document(operations: Sequence[Described]) -> dict[str, Any]:
     """The whole description."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, "serialization")]
-    models += [(one.asks, "validation") for one in operations if one.method != "GET"]
+    models += [(one.asks, "validation") for one in operations if one.method not in _BY_QUERY]
     models += [(one.answers, "serialization") for one in operations]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
@@ -88,7 +91,7 @@ def _operation(one: Described) -> dict[str, Any]:
             },
         },
     }
-    if one.method == "GET":
+    if one.method in _BY_QUERY:
         operation["parameters"] += _query(one.asks)
     else:
         operation["parameters"] += _query(one.query) if one.query is not None else []

@@ -5,7 +5,7 @@ that a misspelt `dry_run` replays nothing.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -132,6 +132,14 @@ class DeviceSet(DevicesAsked):
     device: Literal["tel", "sip"] | None = Field(default=None, description="Which, where there are several.")
 
 
+class StatementAsked(Asked):
+    """Whose day."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    day: date | None = Field(default=None, description="2026-01-31, in the tenant's time zone; today without it.")
+    connection: str | None = Field(default=None, description="Name of the one connection; all of them without it.")
+
+
 class CallOut(BaseModel):
     """A call as it is known now; only the first three are there before it was folded for the first time.
 
@@ -163,8 +171,31 @@ class CallOut(BaseModel):
     custom_field: str | None = None
 
 
+class OrderOut(BaseModel):
+    """What became of an order to record the call, or to stop. `reason`: why it waits, or was given up."""
+
+    state: Literal["pending", "done", "failed"]
+    reason: str | None
+
+
+class RecordingAsked(Asked):
+    """Whose recording."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+
+
+class RecordingRevoked(BaseModel):
+    """What was withdrawn: how many links were in force until now."""
+
+    call_sid: str
+    revoked: int
+
+
 class EventOut(BaseModel):
-    """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells."""
+    """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells.
+
+    `order`: what became of a `record_start` or `record_stop`; null for every other event.
+    """
 
     kind: str
     source: str
@@ -172,6 +203,7 @@ class EventOut(BaseModel):
     received_at: Utc
     facts: dict[str, Any] | None
     raw: dict[str, Any]
+    order: OrderOut | None = None
 
 
 class DeliveryOut(BaseModel):
@@ -324,6 +356,44 @@ class Replay(BaseModel):
 
     dry_run: bool
     calls: list[ReplayedCall]
+
+
+class TotalOut(BaseModel):
+    """What became of a day's calls. `percent`: written or not due, of all. Reasons: words -> calls."""
+
+    calls: int
+    written: int
+    not_due: int
+    missing: int
+    percent: float
+    not_due_for: dict[str, int]
+    missing_for: dict[str, int]
+
+
+class ConnectionTotal(TotalOut):
+    """A day's calls for one connection."""
+
+    connection: str
+
+
+class StatementOut(TotalOut):
+    """A day of a tenant: calls at Exotel, written, not due by policy, missing.
+
+    `unconfirmed`: calls known by their requests alone so far. `checked_until`: how far Exotel's own list was gone
+    through; `is_checked`: the whole day was. `is_kept`: the calls were pruned since, and these totals were kept.
+    """
+
+    tenant: str
+    day: str
+    time_zone: str
+    connection: str | None
+    connections: list[ConnectionTotal]
+    #: Some CallSids of what is missing.
+    missing_calls: list[str]
+    unconfirmed: int
+    checked_until: Utc | None
+    is_checked: bool
+    is_kept: bool
 
 
 class ErrorBody(BaseModel):

@@ -1,7 +1,7 @@
-"""How SQLite carries out the pipeline's statements: all that `connector.store.queries` holds, future ones too."""
+"""How the databases carry out the pipeline's statements: all that `connector.store.queries` holds, future ones too."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -17,8 +17,8 @@ _NAMED = re.compile(r"(?<!:):([a-z_]+)")
 
 
 def plans(connection: Connection) -> dict[str, list[str]]:
-    """Statement -> the lines of its query plan; none where it only inserts values or finds rows by its conflict."""
-    return {name: _plan(connection, statement) for name, statement in _statements()}
+    """Statement -> the lines of SQLite's plan; none where it only inserts values or finds rows by its conflict."""
+    return {name: _plan(connection, statement) for name, statement in statements("sqlite")}
 
 
 def scans(lines: list[str]) -> list[str]:
@@ -32,11 +32,55 @@ def searches_without_index(lines: list[str]) -> list[str]:
     return [line for line in found if "USING" not in line]
 
 
-def _statements() -> Iterator[tuple[str, TextClause | str]]:
+#: What a parameter is called, and a value of its type.
+_VALUES: dict[str, Any] = {
+    **dict.fromkeys(("id", "tenant_id", "limit", "priority"), 1),
+    **dict.fromkeys(("now", "before", "created_at", "lease_until"), 1.0),
+    **dict.fromkeys(("rows", "events", "deliveries"), "[]"),
+    "ids": [1],
+    "numbers": ["1"],
+}
+
+
+def postgresql_plans(connection: Connection, names: Sequence[str]) -> dict[str, list[str]]:
+    """`plans` of these statements on PostgreSQL, which goes by how much the tables hold (`analyze`)."""
+    found = {name: one for name, one in statements("postgresql") if name in names and isinstance(one, TextClause)}
+    return {name: _postgresql_plan(connection, one) for name, one in found.items()}
+
+
+def unindexed(lines: list[str]) -> list[str]:
+    """Those nodes of PostgreSQL's plan that read a growing table, or an index of one, from end to end."""
+    found = []
+    for place, line in enumerate(lines):
+        node = re.search(rf"(Seq|Index|Index Only|Bitmap Heap) Scan .*?\bon ({'|'.join(GROWING)})\b", line)
+        details = " ".join(lines[place + 1 : place + 3]).partition("->")[0]
+        if node and (node[1] == "Seq" or ("Cond:" not in details and "Bitmap" not in node[1])):
+            found.append(line)
+    return found
+
+
+def _postgresql_plan(connection: Connection, statement: TextClause) -> list[str]:
+    binds = statement.compile().binds
+    lists: list[BindParameter[Any]] = [bindparam(name, expanding=True) for name, one in binds.items() if one.expanding]
+    asked = text(f"explain {statement.text}").bindparams(*lists)
+    rows = connection.execute(asked, {name: _VALUES.get(name, "x") for name in binds})
+    return [str(row[0]) for row in rows]
+
+
+#: What one database alone carries out: accept in one statement or in several, and what is given back at a start.
+_ONLY = {
+    **dict.fromkeys(("_NEW_CALL", "_NEW_EVENT", "_BODY", "_NEW_DELIVERY"), "sqlite"),
+    **dict.fromkeys(("_RELEASE", "_SETTLE_STEPS", "_RELEASE_CONTACTS"), "sqlite"),
+    "_AT_ONCE": "postgresql",
+}
+
+
+def statements(database: str) -> Iterator[tuple[str, TextClause | str]]:
+    """Name and text of all that is carried out on `sqlite` or `postgresql`."""
     for module in (queries, *(value for value in vars(queries).values() if isinstance(value, ModuleType))):
         for name, value in vars(module).items():
-            if "jsonb_" in str(value):
-                continue  # PostgreSQL's alone
+            if _ONLY.get(name, database) != database:
+                continue
             if isinstance(value, TextClause) or (isinstance(value, str) and _SQL.match(value)):
                 yield name, value
 

@@ -93,7 +93,7 @@ def test_operations() -> None:
     ids = [operation["operationId"] for _, _, operation in operations()]
     assert len(set(ids)) == len(ids)
     for path, method, operation in operations():
-        assert method in ("get", "post", "put")
+        assert method in ("get", "post", "put", "delete")
         assert operation["summary"].endswith(".")
         in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
         assert in_path == set(re.findall(r"\{(\w+)\}", path))

@@ -30,6 +30,8 @@ class CallFilter:
     statuses: Sequence[str] = ()
     #: inbound, outbound-dial, outbound-api
     directions: Sequence[str] = ()
+    #: Only calls that lasted so many seconds or longer, IVR and ringing included.
+    longer_s: int | None = None
     oldest_first: bool = True
 
     def __post_init__(self) -> None:
@@ -65,5 +67,6 @@ class CallFilter:
         return {
             **{name: ",".join(values) for name, values in lists.items() if values},
             **({"DateCreated": window} if window else {}),
+            **({"Duration": f"gte:{self.longer_s}s"} if self.longer_s is not None else {}),
             "SortBy": "DateCreated:asc" if self.oldest_first else "DateCreated:desc",
         }

@@ -121,17 +121,25 @@ class ExotelHttp:
         urgency: Urgency,
         service: Service = "api",
         answer_s: float = _READ_S,
+        needs_body: bool = True,
     ) -> Any:
         """The decoded body of a request that changes something: `form` urlencoded, or `body` as JSON. Never repeated.
 
-        `answer_s`: how long the answer may take.
+        `answer_s`: how long the answer may take. `needs_body`: whether a success that cannot be read is none.
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded" if body is None else "application/json"}
         # "replace": a lone surrogate, which some client's text may hold, is no UTF-8
         text = urlencode(form or {}, errors="replace") if body is None else json.dumps(body, ensure_ascii=False)
         data = text.encode("utf-8", "replace")
         return await self._sent(
-            method, path, data=data, headers=headers, urgency=urgency, service=service, answer_s=answer_s
+            method,
+            path,
+            data=data,
+            headers=headers,
+            urgency=urgency,
+            service=service,
+            answer_s=answer_s,
+            needs_body=needs_body,
         )
 
     def look_elsewhere(self) -> bool:
@@ -152,6 +160,7 @@ class ExotelHttp:
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         answer_s: float = _READ_S,
+        needs_body: bool = True,
     ) -> Any:
         writes = method != "GET"
         address = await self._address(service, urgency)
@@ -178,13 +187,13 @@ class ExotelHttp:
             raise _lost(error, unsure=writes and progress.left) from None
         finally:
             metrics.crm_answered("exotel", status, time.monotonic() - begun)
-        return self._verdict(status, answered, raw, writes=writes)
+        return self._verdict(status, answered, raw, writes=writes, needs_body=needs_body)
 
-    def _verdict(self, status: int, headers: Mapping[str, str], raw: bytes, *, writes: bool) -> Any:
+    def _verdict(self, status: int, headers: Mapping[str, str], raw: bytes, *, writes: bool, needs_body: bool) -> Any:
         decoded = decode(raw) if raw.strip() else {}
         problem = problem_of(decoded)
         if 200 <= status < 300 and problem is None:
-            if decoded is UNREADABLE:
+            if decoded is UNREADABLE and needs_body:
                 # somebody's page on the way instead of the API: no verdict, whatever the status says
                 raise _lost(aiohttp.ClientPayloadError(), unsure=writes)
             return decoded
@@ -205,7 +214,8 @@ class ExotelHttp:
 
     async def _find_region(self, urgency: Urgency) -> None:
         """Asks both regions. Where neither has the account, the request itself says what is wrong."""
-        await self._budget.spend("all", kept=KEPT[urgency])
+        for _ in self._hosts.regions:
+            await self._budget.spend("all", kept=KEPT[urgency])
         keys = {"api_key": self._api_key, "api_token": self._api_token}
         found = await discover(self._session, self._hosts, sid=self.sid, **keys)
         if found.region is None:

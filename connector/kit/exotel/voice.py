@@ -70,6 +70,7 @@ _BULK: Final[Rules] = {
     "PhoneNumber": listed(_is_phone, 5),
     "Status": listed(_STATUS, 5),
     "Direction": listed(one_of("inbound", "outbound-dial", "outbound-api"), 3),
+    "Duration": lambda value: _lasted(value) is not None,
     "PageSize": number_up_to(100),
     "SortBy": one_of("DateCreated:asc", "DateCreated:desc"),
     "Before": lambda value: _cursor(value) is not None,
@@ -203,10 +204,14 @@ class Voice:
     def _matcher(self, query: Mapping[str, str]) -> Callable[[SimCall], bool]:
         now = self._account.clock()
         wanted = {name: frozenset(query[name].split(",")) for name in _FIELDS if name in query}
+        shortest, longest = _lasted(query.get("Duration", "gte:0s")) or (0, 0)
 
         def matches(call: SimCall) -> bool:
             if call.over_at is None or call.over_at > now:
                 return False  # no ongoing calls
+            length = call.ring_s + call.talk_s if call.is_settled(now) else 0
+            if not shortest <= length <= longest:
+                return False
             return all(_FIELDS[name](call) in values for name, values in wanted.items())
 
         return matches
@@ -248,6 +253,17 @@ def _window(value: str) -> tuple[datetime | None, datetime | None] | None:
         except ValueError:
             return None
     return bounds.get("gte"), bounds.get("lte")
+
+
+def _lasted(value: str) -> tuple[int, int] | None:
+    """`gte:10s;lte:45s`, either alone, or `eq:30s`; None where it is none."""
+    bounds = {"gte": 0, "lte": 2**31}
+    for part in value.split(";"):
+        found = re.fullmatch(r"(?:(gte|lte|eq):)?(\d+)s", part)
+        if found is None:
+            return None
+        bounds |= {found[1]: int(found[2])} if found[1] in bounds else dict.fromkeys(bounds, int(found[2]))
+    return bounds["gte"], bounds["lte"]
 
 
 def _place(call: SimCall) -> tuple[int, str]:

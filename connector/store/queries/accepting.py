@@ -38,13 +38,15 @@ class NewEvent:
     deliveries: tuple[tuple[str, int, float, float, str], ...]
 
 
-_BURIED = "from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid"
+_BURIED = "(select 1 from tombstone t where t.tenant_id = r.tenant_id and t.call_sid = r.call_sid"
 # A call that is closed for every connection it could go to is not made again, so that its event finds no place.
+# `(select … limit 1) is null` and not `not exists`: for that PostgreSQL may read all tombstones into a hash.
 _IS_OPEN = (
-    f"(not exists (select 1 {_BURIED}) or exists (select 1 from connection c"  # noqa: S608
-    " where c.tenant_id = r.tenant_id and c.enabled and (r.connection_id is null or c.id = r.connection_id)"
-    f" and not exists (select 1 {_BURIED} and t.connection_id = c.id)))"
+    f"({_BURIED} limit 1) is null or exists (select 1 from connection c where c.tenant_id = r.tenant_id"  # noqa: S608
+    " and c.enabled and (r.connection_id is null or c.id = r.connection_id)"
+    f" and {_BURIED} and t.connection_id = c.id limit 1) is null))"
 )
+_OPENS = f"{_BURIED} and t.connection_id = r.connection_id limit 1) is null"
 _NEW_CALL = text(
     "insert into call (tenant_id, call_sid, created_at) "  # noqa: S608
     f"select r.tenant_id, r.call_sid, r.at from {rows_of('tenant_id', 'call_sid', 'event.connection_id', 'at')} r "
@@ -81,7 +83,7 @@ _NEW_DELIVERY = text(
     "insert into delivery (tenant_id, call_id, connection_id, state, reason, priority, due_at, reopen_at, created_at,"  # noqa: S608
     " updated_at) select tenant_id, call_id, connection_id, 'pending', reason, priority, due_at, reopen_at, at, at "
     f"from {rows_of(*_DELIVERY_FIELDS)} r "
-    f"where not exists (select 1 {_BURIED} and t.connection_id = r.connection_id) {_REOPENED}"
+    f"where {_OPENS} {_REOPENED}"
 )
 
 
@@ -91,8 +93,7 @@ _AT_ONCE = text(
     "  query text, content_type text, body text, at double precision)), "
     "wanted as (select * from jsonb_to_recordset(cast(:deliveries as jsonb)) as r(dedup text, tenant_id bigint,"
     "  call_sid text, connection_id text, reason text, priority bigint, due_at double precision,"
-    f"  reopen_at double precision, at double precision) where not exists (select 1 {_BURIED}"
-    "  and t.connection_id = r.connection_id)), "
+    f"  reopen_at double precision, at double precision) where {_OPENS}), "
     "made as (insert into call (tenant_id, call_sid, created_at) select tenant_id, call_sid, min(at) from given"
     "  where is_open group by tenant_id, call_sid order by tenant_id, call_sid"
     "  on conflict (tenant_id, call_sid) do nothing returning id, tenant_id, call_sid), "

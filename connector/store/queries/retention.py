@@ -40,10 +40,11 @@ class Unseen:
     before: float
 
 
+# `(select … limit 1) is null` and not `not exists`: for that PostgreSQL may read the whole table into a hash.
 _FINISHED = (
-    "not exists (select 1 from delivery d where d.call_id = call.id"
-    "  and (d.state = 'pending' or d.owner is not null or d.updated_at >= :before))"
-    " and not exists (select 1 from event e where e.call_id = call.id and e.received_at >= :before)"
+    "(select 1 from delivery d where d.call_id = call.id"
+    "  and (d.state = 'pending' or d.owner is not null or d.updated_at >= :before) limit 1) is null"
+    " and (select 1 from event e where e.call_id = call.id and e.received_at >= :before limit 1) is null"
 )
 _OLD_CALLS = text(
     f"select created_at, id, {_FINISHED} from call where tenant_id = :tenant_id and created_at < :before"  # noqa: S608
