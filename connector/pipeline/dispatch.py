@@ -97,9 +97,12 @@ class Dispatcher:
         claims = asyncio.create_task(self._claim_loop(), name="dispatch-claim")
         try:
             async with self._wakes.running(self.wake, self._has_room):
-                yield
+                try:
+                    yield
+                finally:
+                    self._stopping = True
+                    self._leave_to_others()
         finally:
-            self._stopping = True
             self._wake.set()
             look.cancel()
             # Not cancelled: what a claim that is being committed gets would belong to nobody until its lease ends.
@@ -166,6 +169,11 @@ class Dispatcher:
             self._offer()
             if self._tasks:
                 await asyncio.sleep(_GATHER_S)
+
+    def _leave_to_others(self) -> None:
+        for priority, hints in self._hints.items():
+            for connection_id in hints:
+                self._wakes.offer(connection_id, priority)
 
     def _offer(self) -> None:
         for priority, hints in self._hints.items():
