@@ -13,6 +13,7 @@ from connector.config import Config
 from connector.directories import Directories
 from connector.logs import server_logger
 from connector.pipeline.service import Pipeline
+from connector.store.clock import DatabaseClock
 from connector.store.database import Database
 from connector.store.migrate import require_current, upgrade
 from connector.store.secrets import open_box
@@ -29,11 +30,11 @@ from connector.web.query import MOST_BYTES
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
 
 
-def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Application:
+def create_app(config: Config | None = None, *, clock: Clock | None = None) -> web.Application:
     """The whole service, ready to be run; settings come from the environment where none are given.
 
-    `clock`: what ingress and pipeline read. Nothing is opened before the application starts. Raises `ConfigError`, as
-    does its start.
+    `clock`: what ingress and pipeline read; where none is given, the machine's, or the database server's. Nothing is
+    opened before the application starts. Raises `ConfigError`, as does its start.
     """
     config = config or Config.from_env()
     app = web.Application(
@@ -61,7 +62,7 @@ def create_app(config: Config | None = None, *, clock: Clock = SYSTEM) -> web.Ap
     return app
 
 
-async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
+async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[None]:
     """The store, the secrets, the configuration and the pipeline, in this order; closed in the reverse one."""
     config = app[CONFIG]
     database = Database(config.database_url)
@@ -77,6 +78,10 @@ async def _opened(app: web.Application, clock: Clock) -> AsyncIterator[None]:
         if token_file is not None:
             await asyncio.to_thread(ensure_operator_token, database, token_file)
         app[DATABASE] = await stack.enter_async_context(database.running())
+        if clock is None:
+            clock = SYSTEM
+            if not database.single_process:
+                clock = await stack.enter_async_context(DatabaseClock(database).running())
         app[DIRECTORIES] = await stack.enter_async_context(Directories(database, app[BOX]).running())
         pipeline = Pipeline(database, app[BOX], app[DIRECTORIES], home_url=lambda: app[HOME].url, clock=clock)
         app[PIPELINE] = await stack.enter_async_context(pipeline.running())

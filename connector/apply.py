@@ -45,6 +45,7 @@ def apply(file: TenantFile, db: Database, box: SecretBox, *, prune: bool = False
 
 
 def _apply(run: Run, file: TenantFile, prune: bool) -> Applied:
+    trail.alone(run.sql)
     for place, part in enumerate(file.tenants):
         _put(run, part, f"tenants[{place}]", prune)
     is_less = prune and _prune(run, {part.sid for part in file.tenants})

@@ -16,8 +16,11 @@ from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import ContactRow, Finish, JournalWrite, StepRow, Work
 
-#: Seconds that a claim holds; renewed before every write, so that one request and its settling fit in.
-LEASE_S = 60.0
+#: Seconds that a claim holds: renewed before every write, so that one request and its settling fit in, and while the
+#: attempt goes on. Others take over what a dead process held within this time and a look.
+LEASE_S = 24.0
+#: What was written to the CRM must reach the journal: a busy store is waited for this long.
+_PATIENCE_S = 60.0
 
 #: After these errors of a write it is sure that the CRM holds nothing of it.
 NOTHING_WRITTEN = (CrmUnavailable, AuthFailed, Rejected, NotFound, LeaseLost)
@@ -128,8 +131,7 @@ class Journal:
     ) -> bool:
         unsaved, self._unsaved = self._unsaved, {}
         write = JournalWrite(self.work, self._clock.now(), tuple(unsaved.values()), contact, finish, lease_until)
-        # What was written to the CRM must reach the journal: while the store is busy, the row waits.
-        result = await self._db.write_patiently(queries.write_journal, write, for_s=LEASE_S)
+        result = await self._db.write_patiently(queries.write_journal, write, for_s=_PATIENCE_S)
         if isinstance(result, LeaseLost):
             raise result
         return result

@@ -21,7 +21,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Column, Connection, Table, insert, select, update
+from sqlalchemy import Column, Connection, Table, select, text, update
 
 from connector.config import Config
 from connector.errors import ConfigError
@@ -30,6 +30,7 @@ from connector.store.schema import config as config_table
 from connector.store.schema import credential, tenant
 
 _VARIABLE = "CONNECTOR_SECRET_KEY"
+_FIRST_ROW = text("insert into config (id) values (1) on conflict (id) do nothing")
 
 
 class SecretBox:
@@ -159,13 +160,15 @@ def _check_value(connection: Connection) -> bytes | None:
 
 def _root(connection: Connection, fernet: MultiFernet) -> bytes:
     sealed = _check_value(connection)
-    if sealed is not None:
-        return fernet.decrypt(sealed)
-    root = secrets.token_bytes(32)
-    values = {"check_value": fernet.encrypt(root)}
-    if not connection.execute(update(config_table).values(values)).rowcount:
-        connection.execute(insert(config_table).values(id=1, **values))
-    return root
+    if sealed is None:
+        connection.execute(_FIRST_ROW)
+        # Another replica may start on the new store at the same time: the first value stays.
+        mine = config_table.c.check_value.is_(None)
+        values = {"check_value": fernet.encrypt(secrets.token_bytes(32))}
+        connection.execute(update(config_table).where(mine).values(values))
+        sealed = _check_value(connection)
+    assert sealed is not None
+    return fernet.decrypt(sealed)
 
 
 def _reseal(connection: Connection, rotate: Callable[[bytes], bytes]) -> int:

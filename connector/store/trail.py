@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 
 from connector.store.schema import audit, config, tenant
 
@@ -16,6 +16,11 @@ def record(
     """One audit row. `who`: a user's name, `cli` or `api:<token id>`; `detail` holds no secrets."""
     row = {"at": time.time(), "who": who, "what": what, "tenant_id": tenant_id, "detail": json.dumps(detail or {})}
     connection.execute(insert(audit).values(row))
+
+
+def alone(connection: Connection) -> None:
+    """Nobody else changes the configuration until the commit: two files applied at once would not see each other."""
+    connection.execute(select(config.c.version).with_for_update())
 
 
 def changed(connection: Connection, tenants: Collection[int] = ()) -> None:

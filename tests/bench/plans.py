@@ -1,4 +1,4 @@
-"""How SQLite carries out the pipeline's statements: all that `connector.store.queries` holds, future ones too."""
+"""How the databases carry out the pipeline's statements: all that `connector.store.queries` holds, future ones too."""
 
 import re
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ _NAMED = re.compile(r"(?<!:):([a-z_]+)")
 
 
 def plans(connection: Connection) -> dict[str, list[str]]:
-    """Statement -> the lines of its query plan; none where it only inserts values or finds rows by its conflict."""
-    return {name: _plan(connection, statement) for name, statement in _statements()}
+    """Statement -> the lines of SQLite's plan; none where it only inserts values or finds rows by its conflict."""
+    return {name: _plan(connection, statement) for name, statement in statements("sqlite")}
 
 
 def scans(lines: list[str]) -> list[str]:
@@ -32,9 +32,20 @@ def searches_without_index(lines: list[str]) -> list[str]:
     return [line for line in found if "USING" not in line]
 
 
-def _statements() -> Iterator[tuple[str, TextClause | str]]:
+#: What one database alone carries out: accept in one statement or in several, and what is given back at a start.
+_ONLY = {
+    **dict.fromkeys(("_NEW_CALL", "_NEW_EVENT", "_BODY", "_NEW_DELIVERY"), "sqlite"),
+    **dict.fromkeys(("_RELEASE", "_SETTLE_STEPS", "_RELEASE_CONTACTS"), "sqlite"),
+    "_AT_ONCE": "postgresql",
+}
+
+
+def statements(database: str) -> Iterator[tuple[str, TextClause | str]]:
+    """Name and text of all that is carried out on `sqlite` or `postgresql`."""
     for module in (queries, *(value for value in vars(queries).values() if isinstance(value, ModuleType))):
         for name, value in vars(module).items():
+            if _ONLY.get(name, database) != database:
+                continue
             if isinstance(value, TextClause) or (isinstance(value, str) and _SQL.match(value)):
                 yield name, value
 

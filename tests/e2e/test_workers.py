@@ -105,7 +105,7 @@ def machine(tmp_path: Path, postgres: Server) -> Iterator[Machine]:
         with contextlib.suppress(AttributeError):
             made.process.kill()
             made.process.communicate()
-        stores.drop()
+        stores.give_back()
 
 
 def until(holds: object, within_s: float = 60.0) -> None:

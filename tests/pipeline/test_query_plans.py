@@ -16,6 +16,12 @@ HOT = ("_NEW_EVENT", "_CLAIM", "_CALL_SIDS", "_EVENTS", "_STEPS", "_DUE", "_HELD
 
 
 @pytest.fixture
+def both_databases() -> str:
+    """This module is about SQLite; the same of PostgreSQL is in `test_query_plans_postgresql`."""
+    return "sqlite"
+
+
+@pytest.fixture
 def sql(tmp_path: Path) -> Iterator[Connection]:
     database = Database(f"sqlite:///{tmp_path}/c.db")
     database.transact(upgrade)

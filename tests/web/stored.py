@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert
 from connector.store import schema
 from connector.store.database import Database
 from connector.users import hash_of
+from tests.databases import config_in
 
 MINE, THEIRS = "exotel535", "other1m"
 AT = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -35,7 +36,7 @@ TOKENS = Tokens()
 
 def filled(path: Path) -> Database:
     """A store in `path` with the rows of this module."""
-    db = Database(f"sqlite:///{path / 'api.db'}")
+    db = Database(config_in(path).database_url)
     db.transact(_fill)
     return db
 
@@ -117,7 +118,7 @@ def _call(sql: Connection, id_: int, *, tenant_id: int, state: str, reason: str 
         tenant_id=tenant_id,
         call_id=id_,
         kind="callmissed",
-        dedup=bytes([id_]),
+        dedup=str(id_),
         method="GET",
         query=f"CallSid={call_sid(id_)}&CallFrom=0971158119{id_}&CurrentTime=2026-01-01+05:30:00&{ECHO}",
         received_at=AT + 60 * id_,

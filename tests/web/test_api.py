@@ -22,6 +22,8 @@ from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from tests.web.stored import AT, MINE, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
+pytestmark = pytest.mark.usefixtures("both_databases")
+
 
 @dataclass
 class StubReplay:
@@ -369,6 +371,7 @@ def test_due_is_what_more_replicas_would_help(tmp_path: Path, change: str, due: 
     db.dispose()
 
 
+@pytest.mark.parametrize("both_databases", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("state", ["pending", "retrying", "dead"])
 @pytest.mark.parametrize("tenant_id", [None, 1])
 def test_states_are_found_by_their_indexes(tmp_path: Path, state: views.DeliveryFilter, tenant_id: int | None) -> None:

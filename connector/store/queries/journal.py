@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from connector.errors import LeaseLost
-from connector.store.dialects import LOCKED
+from connector.store.dialects import LOCKED_DELIVERIES, locked
 from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
 from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
 from connector.store.rows import as_list, as_rows, rows_of
@@ -42,9 +42,9 @@ class JournalWrite:
 
 
 # On PostgreSQL the rows are held from here on: an event that comes meanwhile raises `version` after the finish, and so
-# opens the delivery again. Everybody who changes several deliveries takes them in this order.
+# opens the delivery again.
 _HELD = text(
-    f"select id, fence, owner, version from delivery where id in :ids order by call_id, connection_id {LOCKED}"  # noqa: S608
+    f"select id, fence, owner, version from delivery where id in :ids {LOCKED_DELIVERIES}"  # noqa: S608
 ).bindparams(bindparam("ids", expanding=True))
 _STEP_FIELDS = ("delivery_id", *STEP_COLUMNS.split(", "), "updated_at")
 _TYPED_STEP = tuple(f"step.{name}" for name in _STEP_FIELDS)
@@ -73,6 +73,12 @@ _FINISH = text(
 _SUMMARY = text(
     f"update call set summary = r.summary, customer = r.customer from {rows_of('call_id', 'summary', 'customer')} r "  # noqa: S608
     "where call.id = r.call_id"
+)
+
+
+# Two connections' deliveries of one call are finished by two processes at once.
+_HELD_CALLS = text(f"select id from call where id in :ids {locked('id')}").bindparams(  # noqa: S608
+    bindparam("ids", expanding=True)
 )
 
 
@@ -122,6 +128,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
                     }
                 )
         results.append(overtaken)
+    if summaries and connection.dialect.name == "postgresql":
+        connection.execute(_HELD_CALLS, {"ids": as_list(sorted({row["call_id"] for row in summaries}))})
     for statement, values in (
         (_WRITE_STEP, steps),
         (WRITE_CONTACT, contacts),
