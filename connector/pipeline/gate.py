@@ -79,9 +79,13 @@ class Gate:
 
     # --- may a delivery start? ---
 
+    def is_open(self) -> bool:
+        """Whether deliveries may start at all: neither paused, nor is the circuit open."""
+        return not self.state.paused and self.waits_s() == 0
+
     def room(self) -> int:
         """How many more deliveries of this account may start now in this process."""
-        if self.state.paused or self.waits_s() > 0:
+        if not self.is_open():
             return 0
         # With more replicas than may run at once each still lets one: work that waits here is not carried elsewhere.
         most = max(1, self._part(self.in_flight, self.account))
