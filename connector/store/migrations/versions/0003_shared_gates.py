@@ -35,3 +35,16 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replica")),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("replica")
+    op.drop_table("quota")
+    with op.batch_alter_table("tenant", schema=None) as batch_op:
+        batch_op.drop_index("ix_tenant_version")
+        batch_op.drop_column("version")
+    with op.batch_alter_table("gate", schema=None) as batch_op:
+        batch_op.drop_index("ix_gate_updated_at")
+        batch_op.drop_column("version")
+        batch_op.drop_column("probing_until")
+        batch_op.drop_column("ramp")
