@@ -36,7 +36,8 @@ def _of_table(old: Table, new: Table | None) -> Iterator[str]:
         yield f"the primary key of {old.name} changed"
     for what in _uniques(old) - _uniques(new):
         yield f"{old.name} is not unique by {', '.join(sorted(what))} any more"
-    for what in _uniques(new) - _uniques(old):
+    # What the older program does not write is null in its rows, and nulls are never equal.
+    for what in {one for one in _uniques(new) - _uniques(old) if any(name in old.columns for name in one)}:
         yield f"{old.name} became unique by {', '.join(sorted(what))}"
     for name in {str(index.name) for index in old.indexes} - {str(index.name) for index in new.indexes}:
         yield f"the index {name} was dropped"

@@ -58,7 +58,11 @@ def migrate(sql: Connection, revision: str) -> None:
 def test_the_migrations_make_the_schema_of_the_code(db: Database) -> None:
     def differences(sql: Connection) -> object:
         migrate(sql, "head")
-        return compare_metadata(MigrationContext.configure(sql, opts={"compare_type": True}), schema.metadata)
+        # The queue that carries wake-up tokens on PostgreSQL makes its tables itself.
+        known = {"compare_type": True, "include_name": lambda name, kind, _of: kind != "table" or name in tables}
+        return compare_metadata(MigrationContext.configure(sql, opts=known), schema.metadata)
+
+    tables = schema.metadata.tables
 
     assert db.transact(differences) == []
 
