@@ -22,6 +22,7 @@ from connector.store import schema, trail
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
 from connector.tenantfile import TenantFile, TenantPart, read, refuse
+from connector.tenants import RETENTION_DAYS
 
 __all__ = ["Applied", "apply", "apply_file"]
 
@@ -77,6 +78,7 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
     written = part.model_dump(mode="json", include=part.model_fields_set & set(_SETTINGS))
     settings = merged(stored, written)
     country = settings.get("country", _COUNTRY)
+    _check_links(run, settings, f"{path}.recordings.days")
     if part.exophones is not None:
         settings["exophones"] = {
             run.number(f"{path}.exophones.{number}", number, country): name for number, name in part.exophones.items()
@@ -94,6 +96,13 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
     connections.tidy()
     if len(run.applied.changes) > before:
         run.tenants.add(owner.id)
+
+
+def _check_links(run: Run, settings: Mapping[str, Any], path: str) -> None:
+    kept = (settings.get("retention") or {}).get("days", RETENTION_DAYS)
+    asked = (settings.get("recordings") or {}).get("days")
+    if asked is not None and asked > kept:
+        run.wrong(path, f"a link names its call, which is deleted after {kept} days: raise retention.days too")
 
 
 def _write(

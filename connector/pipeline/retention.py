@@ -12,7 +12,8 @@
   §6), so no backfill can bring it up again.
 - Contacts (the number, and which record of the CRM it is) go when no call of the number is left. The next call looks
   the caller up again.
-- What was asked to be placed (numbers, the user's own words, idempotency keys) goes after the same days.
+- What was asked to be placed (numbers, the user's own words, idempotency keys) and the fate of text messages go after
+  the same days. So do the rows that our links to recordings name: a link works no longer than its call is kept.
 - Details of audit rows are emptied after the same days; who did what and when stays.
 
 90 days are enough to find out that a mapping was wrong and to replay its calls, and half of what Exotel itself keeps,
@@ -34,6 +35,7 @@ from connector.store import queries, space
 from connector.store.database import Database
 from connector.store.queries import Place, Prune, Unseen
 from connector.store.queries.placements import forget_placements
+from connector.store.queries.texts import forget_fates
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -71,9 +73,10 @@ class Retention:
         calls = await self._calls(tenant, before)
         contacts = await self._contacts(tenant, before)
         placements = await self._all(forget_placements, tenant.id, before)
+        texts = await self._all(forget_fates, tenant.id, before)
         audits = await self._all(queries.empty_audit, tenant.id, before)
         tombstones = await self._all(queries.expire_tombstones, now - TOMBSTONE_DAYS * _DAY_S)
-        if calls or contacts or placements or audits or tombstones:
+        if calls or contacts or placements or texts or audits or tombstones:
             await self._give_back()
             log.info(
                 "old calls pruned",

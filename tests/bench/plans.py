@@ -35,7 +35,7 @@ def searches_without_index(lines: list[str]) -> list[str]:
 #: What a parameter is called, and a value of its type.
 _VALUES: dict[str, Any] = {
     **dict.fromkeys(("id", "tenant_id", "limit", "priority"), 1),
-    **dict.fromkeys(("now", "before", "created_at", "lease_until"), 1.0),
+    **dict.fromkeys(("made_at", "before", "now", "created_at", "lease_until"), 1.0),
     **dict.fromkeys(("rows", "events", "deliveries"), "[]"),
     "ids": [1],
     "numbers": ["1"],

@@ -73,9 +73,9 @@ async def test_nothing_of_an_old_call_is_left_but_where_its_records_are(tmp_path
         await execute(
             w,
             "insert into recording (tenant_id, call_id, url, state) values (1, 1, :url, 'ready')",
-            url=RECORDING,
+            url=f"{RECORDING}?other",
         )
-        assert set((await counted(w)).values()) == {1, 3}  # three steps: contact, ticket, note
+        assert min((await counted(w)).values()) == 1
         (ticket,), (note,) = w.tickets, w.account.notes.values()
         w.clock.advance(90 * DAY_S - 1)
         await prune(w)
@@ -272,7 +272,7 @@ async def test_tombstones_go_after_their_time(tmp_path: Path) -> None:
         await prune(w)
         w.clock.advance(209.9 * DAY_S)
         await prune(w)
-        assert len(await buried(w)) == 2
+        assert len(await buried(w)) == 2, await w.rows("select * from delivery")
         w.clock.advance(0.2 * DAY_S)
         await prune(w)
         assert await buried(w) == []
@@ -318,6 +318,31 @@ async def test_audit_rows_say_what_happened_and_lose_their_details(tmp_path: Pat
             ("call", 1, True),
             ("call", None, False),
         ]
+
+
+async def test_calls_that_were_placed_and_texts_that_were_sent_are_forgotten(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        for number, days in ((1, 0.0), (2, 60.0)):
+            at = w.clock.now() + days * DAY_S
+            await execute(
+                w,
+                "insert into placement (tenant_id, token, agent, agent_number, customer, caller_id, asked, state,"
+                " created_at, updated_at) values (1, :key, 'a', '+919711581199', '+918884643606', 'c', 'h', 'placed',"
+                " :at, :at)",
+                key=f"t{number}", at=at,
+            )  # fmt: skip
+            await execute(
+                w,
+                "insert into text_message (tenant_id, sms_sid, custom_field, updated_at) values (1, :key, 'x', :at)",
+                key=f"t{number}", at=at,
+            )  # fmt: skip
+        w.clock.advance(91 * DAY_S)
+        await prune(w)
+        left = [
+            *await w.rows("select token as key from placement"),
+            *await w.rows("select sms_sid as key from text_message"),
+        ]
+        assert [row["key"] for row in left] == ["t2", "t2"]
 
 
 async def test_what_stops_halfway_goes_on_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,6 +313,10 @@ def test_agents_are_put_in_place(store: Store) -> None:
             tenant_of(more="retention: {days: 6},"),
             "tenants[0].retention.days: Input should be greater than or equal to 7",
         ),
+        (
+            tenant_of(more="recordings: {days: 91},"),
+            "tenants[0].recordings.days: a link names its call",
+        ),
         (tenant_of(more="retention: {},"), "tenants[0].retention.days: is required"),
         (tenant_of(more="exophones: {hello: x},"), "tenants[0].exophones.hello: 'hello' is no phone number"),
         (tenant_of(connection_of(adapter="nope")), "tenants[0].connections[0].adapter: there is no adapter 'nope'"),

@@ -63,7 +63,7 @@ _PRUNABLE = text(f"select id from call where id in :ids and {_FINISHED}").bindpa
 _BURY = text(
     "insert into tombstone (tenant_id, call_sid, connection_id, slot, kind, ref_id, url, made_at, call_at)"
     " select c.tenant_id, c.call_sid, d.connection_id, s.slot, s.kind, s.ref_id, s.url,"
-    " cast(:now as double precision), c.created_at"
+    " cast(:made_at as double precision), c.created_at"
     " from call c join delivery d on d.call_id = c.id join step s on s.delivery_id = d.id"
     " where c.id in :ids and c.call_sid is not null and s.slot <> 'contact'"
     " and (s.ref_id is not null or s.state = 'started' or s.reason = 'unsure')"
@@ -72,7 +72,7 @@ _BURY = text(
 # What was dead without having written anything leaves nothing: a backfill may still write it.
 _BURY_EMPTY = text(
     "insert into tombstone (tenant_id, call_sid, connection_id, slot, kind, made_at, call_at)"
-    " select c.tenant_id, c.call_sid, d.connection_id, '', 'none', cast(:now as double precision), c.created_at"
+    " select c.tenant_id, c.call_sid, d.connection_id, '', 'none', cast(:made_at as double precision), c.created_at"
     " from call c join delivery d on d.call_id = c.id"
     " where c.id in :ids and c.call_sid is not null and d.state = 'done' and not exists (select 1 from tombstone t"
     "  where t.tenant_id = c.tenant_id and t.call_sid = c.call_sid and t.connection_id = d.connection_id)"
@@ -129,8 +129,8 @@ def prune(connection: Connection, wishes: Sequence[Prune]) -> list[int]:
         ids = [row[0] for row in connection.execute(_PRUNABLE, old)] if held else []
         if ids:
             listed = as_list(ids)
-            connection.execute(_BURY, {"ids": listed, "now": wish.now})
-            connection.execute(_BURY_EMPTY, {"ids": listed, "now": wish.now})
+            connection.execute(_BURY, {"ids": listed, "made_at": wish.now})
+            connection.execute(_BURY_EMPTY, {"ids": listed, "made_at": wish.now})
             connection.execute(_PRUNE, {"ids": listed})
         pruned.append(len(ids))
     return pruned

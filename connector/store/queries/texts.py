@@ -29,6 +29,10 @@ _WRITE_FATE = text(
     + ", ".join(f"{name} = coalesce(excluded.{name}, text_message.{name})" for name in _KEPT)
     + ", updated_at = excluded.updated_at"
 )
+_FORGET = text(
+    "delete from text_message where tenant_id = :tenant_id and sms_sid in (select sms_sid from text_message"
+    " where tenant_id = :tenant_id and updated_at < :before limit :limit)"
+)
 _FATE = text(f"select {_COLUMNS} from text_message where tenant_id = :tenant_id and sms_sid = :sms_sid")  # noqa: S608
 
 
@@ -37,6 +41,14 @@ def write_fates(connection: Connection, fates: Sequence[TextFate]) -> list[None]
     for fate in fates:
         connection.execute(_WRITE_FATE, asdict(fate))
     return [None] * len(fates)
+
+
+def forget_fates(connection: Connection, rows: Sequence[tuple[int, float, int]]) -> list[int]:
+    """Deletes what callbacks told of (tenant, before, at most so many)."""
+    return [
+        connection.execute(_FORGET, {"tenant_id": tenant_id, "before": before, "limit": limit}).rowcount
+        for tenant_id, before, limit in rows
+    ]
 
 
 def fate_of(connection: Connection, tenant_id: int, sms_sid: str) -> TextFate | None:
