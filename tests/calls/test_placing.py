@@ -254,6 +254,8 @@ class TestUnsure:
             await p.look(31)
             found = await p.call(id_)
             assert (found["state"], found["call_sid"]) == ("placed", sid)
+            assert (await p.done(id_))["call"]["outcome"] == "answered", "the record that was found tells how it went"
+            assert len(p.crm.tickets) == 1
             assert p.exotel.requests.total() == asked + 1
 
     async def test_the_schedule_and_the_end_of_it(self, tmp_path: Path) -> None:
