@@ -31,6 +31,8 @@ class Intake:
         A call that is known gets its record only while it lacks something; one that retention has pruned is left alone.
         A connection gets the calls from when it was added on, or with `fill_in` the older ones too.
         """
+        if not records:
+            return 0
         seen = await self._db.read(sweeps.seen, tenant.id, [record.sid for record in records])
         ages = await self._db.read(sweeps.connection_ages, tenant.id)
         enabled = [connection.id for connection in tenant.connections if connection.enabled]

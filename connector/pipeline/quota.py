@@ -76,11 +76,17 @@ class SharedQuota:
         self.owner = owner
         self.replicas = replicas
         self.clock = clock
+        #: Where the database has no clock of its own: ours, that never goes back.
+        self._began_at = clock.now() - clock.monotonic()
         self._telling: set[asyncio.Task[None]] = set()
         self._is_ending = False
 
     def __call__(self, account: str, name: str, limit: int, per_s: float) -> Bucket:
         return _SharedBucket(self, account, name, limit, per_s)
+
+    def now(self) -> float:
+        """Unix seconds; where the database has a clock, that one decides."""
+        return self._began_at + self.clock.monotonic()
 
     def aside(self, bucket: "_SharedBucket") -> None:
         """Passes on what was learned, beside the work."""
@@ -180,8 +186,7 @@ class _SharedBucket:
         return wait if wait > 0 and kept >= self._refused_kept else None
 
     async def _draw(self, kept: float, wanted: int) -> None:
-        clock = self._shared.clock
-        now = clock.monotonic()
+        now = self._shared.clock.monotonic()
         # Who is in a hurry takes what it needs; others take in advance what they lately spent in a chunk's time.
         if self._left == 0 and now < self._until:
             self._size = min(2 * self._size, _MOST_AT_ONCE)
@@ -192,7 +197,7 @@ class _SharedBucket:
             account=self._account,
             bucket=self._name,
             owner=self._shared.owner,
-            now=clock.now(),
+            now=self._shared.now(),
             limit=self._limit,
             per_s=self._per_s,
             used=used,

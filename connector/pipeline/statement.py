@@ -38,8 +38,8 @@ _NO_RECORD_DUE: Final = "no record is due for such a call by the connection's op
 _LATER: Final = "the connection was added after the call"
 _NOT_NAMED: Final = "its requests named other connections, or the connection was disabled"
 _NOBODY: Final = "the tenant had no connection"
-#: Days with something missing are counted again this long.
-_OPEN_DAYS: Final = 35
+#: Days with something missing are counted again until Exotel has forgotten them.
+_OPEN_DAYS: Final = 183
 #: CallSids that a statement names.
 _NAMED: Final = 20
 

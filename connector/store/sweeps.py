@@ -140,7 +140,7 @@ _BILLED = text(
 )
 _WAITING = text(
     "select count(*) from (select 1 from delivery where connection_id = :connection_id and state = 'pending'"
-    " and priority = 3 limit :most) some"
+    " and priority = 3 limit :most) waiting"
 )
 
 

@@ -15,7 +15,8 @@ def exposed() -> dict[str, set[str]]:
     metrics.delivered("freshdesk", "done")
     metrics.crm_answered("freshdesk", 200, 0.1)
     text = metrics.exposition(
-        [Backlog("freshdesk", "pending", "retrying", 1, 2.0)], [GateState("freshdesk", "paused", 1)]
+        [Backlog("freshdesk", "pending", "retrying", count=1, due=1, oldest_due_s=2.0)],
+        [GateState("freshdesk", "paused", 1)],
     ).decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
 from connector.adapter import Quota
-from connector.clock import SYSTEM
+from connector.clock import SYSTEM, Clock, SystemClock
 from connector.errors import RateLimited
 from connector.pipeline.gate import Gate
 from connector.pipeline.quota import SharedQuota
+from connector.pipeline.replicas import Replicas
 from connector.store.database import Database
 from connector.store.migrate import upgrade
 from connector.store.queries import CHUNK_S, Draw, Drawn, draw
@@ -127,7 +128,7 @@ def test_what_was_not_spent_goes_back() -> None:
 
 @asynccontextmanager
 async def gates(
-    folder: Path, limits: Mapping[str, tuple[int, float]], count: int = 2
+    folder: Path, limits: Mapping[str, tuple[int, float]], count: int = 2, clocks: Sequence[Clock] = (SYSTEM,) * 3
 ) -> AsyncIterator[tuple[Database, list[Gate]]]:
     """Gates of one account, each with a connection to the store of its own."""
     url = config_in(folder).database_url
@@ -137,8 +138,8 @@ async def gates(
             db = await stack.enter_async_context(Database(url, single_process=False).running())
             if owner == 0:
                 await asyncio.to_thread(db.transact, upgrade)
-            shares.append(SharedQuota(db, f"r{owner}", lambda: count, SYSTEM))
-            made.append(Gate("acme", limits, SYSTEM, buckets=shares[-1]))
+            shares.append(SharedQuota(db, f"r{owner}", lambda: count, clocks[owner]))
+            made.append(Gate("acme", limits, clocks[owner], buckets=shares[-1]))
         yield db, made
         for share in shares:
             await share.ended()
@@ -155,6 +156,28 @@ async def test_together_they_send_what_one_may(tmp_path: Path) -> None:
     async with gates(tmp_path, {"all": (50, 3600.0)}, count=3) as (_db, replicas):
         assert sum(await asyncio.gather(*(sent(gate, 40) for gate in replicas))) == 45
         assert sum(await asyncio.gather(*(sent(gate, 9, kept=0.0) for gate in replicas))) == 5, "kept for who is urgent"
+
+
+class WrongClock(SystemClock):
+    """A machine's whose time nobody set."""
+
+    def __init__(self, wrong_s: float) -> None:
+        self._wrong_s = wrong_s
+
+    def now(self) -> float:
+        return super().now() + self._wrong_s
+
+
+@pytest.mark.usefixtures("_databases_clock")
+async def test_the_databases_clock_decides(tmp_path: Path, both_databases: str) -> None:
+    # An SQLite file is served by one machine, so by one clock.
+    clocks = [WrongClock(wrong_s if both_databases == "postgresql" else 0) for wrong_s in (-7200, 0, 7200)]
+    async with gates(tmp_path, {"all": (50, 3600.0)}, count=3, clocks=clocks) as (db, replicas):
+        assert [await sent(gate, 20, kept=0.0) for gate in replicas] == [20, 20, 10]
+        alive = [Replicas(db, clock) for clock in clocks]
+        for one in alive:
+            await one.beat()
+        assert alive[-1].count == 3
 
 
 async def test_a_request_costs_a_share_of_a_write(tmp_path: Path) -> None:

@@ -115,6 +115,12 @@ class World:
 
     async def event(self, sid: str, kind: str, at: float | None = None, /, **params: Any) -> None:
         """Accepts one request, as ingress does after its checks."""
+        await self.event_for(None, sid, kind, at, **params)
+
+    async def event_for(
+        self, connection_id: str | None, sid: str, kind: str, at: float | None = None, /, **params: Any
+    ) -> None:
+        """Accepts one request whose URL names a connection."""
         pairs = [("CallSid", sid), *((name.replace("__", "[", 1), str(value)) for name, value in params.items())]
         await self.pipeline.accept(
             Received(
@@ -126,7 +132,7 @@ class World:
                 content_type=None,
                 body=None,
                 params=pairs,
-                connection_id=None,
+                connection_id=connection_id,
                 received_at=self.clock.now() if at is None else at,
             )
         )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from connector.kit.faults import Faults
 from connector.store.opening import opened
 from connector.tenantfile import parse
 from connector.web.keys import DATABASE, DIRECTORIES
+from tests.databases import config_in
 from tests.pipeline.world import ManualClock, standin_of
 from tests.web.stubs import Client
 
@@ -162,8 +163,7 @@ async def switchboard(
             ],
             **changes,
         }
-        environ = {"CONNECTOR_DATABASE_URL": f"sqlite:///{folder}/c.db", "CONNECTOR_PUBLIC_URL": PUBLIC}
-        config = Config.from_env(environ)
+        config = replace(config_in(folder), public_url=PUBLIC)
         await asyncio.to_thread(put, config, file)
         async with TestClient(TestServer(create_app(config, clock=clock))) as client:
             yield Switchboard(client, account, crm_faults, exotel, exotel_faults, clock, file, config)

@@ -161,6 +161,7 @@ class TestWhoIsRung:
             assert (await rung(board))[0] == [BINA]
             assert not board.crm.requests
 
+    @pytest.mark.usefixtures("both_databases")
     async def test_the_contact_is_kept_for_the_calls_deliveries(self, board: Switchboard) -> None:
         owned(board)
         await board.ask()
@@ -172,6 +173,7 @@ class TestWhoIsRung:
         assert not [path for path in board.crm.requests if "search" in path and board.crm.requests[path] > 1]
 
 
+@pytest.mark.usefixtures("both_databases")
 class TestSticky:
     async def talked(self, board: Switchboard, number: str, call_sid: str = "earlier") -> None:
         """An answered call of the caller's and this agent's, as the passthru tells of it."""

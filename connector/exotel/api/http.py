@@ -13,11 +13,11 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 from yarl import URL
 
 from connector import metrics
-from connector.errors import CrmError, CrmUnavailable, OutcomeUnknown, RateLimited
+from connector.errors import RateLimited
 from connector.exotel.api.answers import UNREADABLE, decode, problem_of
 from connector.exotel.api.hosts import Hosts, basic, discover
 from connector.exotel.api.refusals import error_of
-from connector.outbound import Progress, whole
+from connector.outbound import Progress, lost, passing, whole
 from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Who is waiting. The account has one budget of 200 requests a minute; the less urgent, the more of it is left.
@@ -102,7 +102,7 @@ class ExotelHttp:
     ) -> Any:
         """The decoded body of a GET (objects and lists); repeated twice on a passing fault."""
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_passing),
+            retry=retry_if_exception(passing),
             stop=stop_after_attempt(3) | stop_after_delay(_REPEAT_READS_FOR_S),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             reraise=True,
@@ -184,7 +184,7 @@ class ExotelHttp:
                 status, answered = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # aiohttp's errors may quote the URL, and with it a number: they are named by their type only
-            raise _lost(error, unsure=writes and progress.left) from None
+            raise lost(error, "Exotel", unsure=writes and progress.left) from None
         finally:
             metrics.crm_answered("exotel", status, time.monotonic() - begun)
         return self._verdict(status, answered, raw, writes=writes, needs_body=needs_body)
@@ -195,7 +195,7 @@ class ExotelHttp:
         if 200 <= status < 300 and problem is None:
             if decoded is UNREADABLE and needs_body:
                 # somebody's page on the way instead of the API: no verdict, whatever the status says
-                raise _lost(aiohttp.ClientPayloadError(), unsure=writes)
+                raise lost(aiohttp.ClientPayloadError(), "Exotel", unsure=writes)
             return decoded
         error = error_of(status, headers, problem, writes=writes, discreet=self._discreet)
         if isinstance(error, RateLimited):
@@ -229,17 +229,3 @@ class ExotelHttp:
         for secret in (self._api_key, self._api_token):
             text = text.replace(secret.get_secret_value() or HIDDEN, HIDDEN)
         return mask_numbers(redact(text))
-
-
-def _passing(error: BaseException) -> bool:
-    # a fault that tells its own waiting time is not over in a second
-    return isinstance(error, CrmUnavailable) and not isinstance(error, RateLimited) and error.retry_after_s is None
-
-
-def _lost(error: BaseException, *, unsure: bool) -> CrmError:
-    what = "did not answer in time" if isinstance(error, TimeoutError) else "could not be reached"
-    logged = f"exotel {what}: {type(error).__name__}"
-    if unsure:
-        what = "gave no answer" if what == "could not be reached" else what
-        return OutcomeUnknown(f"Exotel {what} after the request had left.", log=logged)
-    return CrmUnavailable(f"Exotel {what}.", log=logged)

@@ -42,7 +42,7 @@ _OF_CALLS = text(
 _FIELDS = ("tenant_id", "call_id", "url", "name", "key_id", "available_by")
 WRITE_RECORDING = text(
     f"insert into recording ({', '.join(_FIELDS)}, state) select {', '.join(_FIELDS)}, 'unknown' "  # noqa: S608
-    f"from {rows_of(*_FIELDS)} where true on conflict (call_id, url) do update set name = excluded.name,"
+    f"from {rows_of(*_FIELDS)} r where true on conflict (call_id, url) do update set name = excluded.name,"
     " key_id = excluded.key_id, available_by = coalesce(excluded.available_by, recording.available_by)"
 )
 _NAMED = (

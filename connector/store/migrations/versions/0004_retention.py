@@ -1,6 +1,6 @@
 """leases of periodic jobs; what retention asks for
 
-Revision: 0004, after 0001
+Revision: 0004
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """orders to record calls; text messages' fate
 
-Revision: 0005, after 0001
+Revision: 0005
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """looks, sweeps and day totals of reconcile
 
-Revision: 0007, after 0001
+Revision: 0007
 """
 
 import sqlalchemy as sa
