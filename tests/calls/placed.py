@@ -205,7 +205,7 @@ async def placed(
         app = create_app(config, clock=clock)
         headers = {"Authorization": f"Bearer {token}"}
         # Each request to Exotel counts here: what reconciling asks by itself has tests of its own.
-        alone = mock.patch.object(Reconciler, "running", lambda _self: contextlib.nullcontext())
+        alone = mock.patch.object(Reconciler, "running", return_value=contextlib.nullcontext())
         with alone:
             async with TestServer(app, port=port), aiohttp.ClientSession(headers=headers) as session:
                 yield Placed(app, url, session, exotel, exotel_faults, exotels[PLAYER], crm, clock)
