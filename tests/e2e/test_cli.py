@@ -14,6 +14,7 @@ import pytest
 COMMANDS = (
     *("serve", "demo", "apply", "check", "hook", "simulate", "calls", "deliveries", "replay", "adapters"),
     *("new-adapter", "migrate", "user", "user add", "backup", "rekey"),
+    *("statement", "reconcile", "backfill"),
 )
 
 FILE = """
