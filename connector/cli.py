@@ -194,6 +194,8 @@ def recordings(tenant: str, revoke: str | None, limit: int, as_json: bool) -> No
     commands.recordings(_config(), tenant, revoke, limit, as_json)
 
 
+@cli.command()
+@click.argument("tenant")
 @click.argument("agent")
 @click.argument("number")
 @click.option("--connection", metavar="NAME", help="Whose agent it is; may be left out where there is one connection.")

@@ -143,14 +143,23 @@ class Accounts:
         return self._paused
 
     def room(self, connection_id: str) -> int:
-        """How many more deliveries of the connection may start now."""
+        """How many more deliveries of the connection may start now in this process."""
+        gate = self._enabled_gate(connection_id)
+        return gate.room() if gate is not None else 0
+
+    def is_open(self, connection_id: str) -> bool:
+        """Whether deliveries of the connection may start now, here or in another process."""
+        gate = self._enabled_gate(connection_id)
+        return gate is not None and gate.is_open()
+
+    def _enabled_gate(self, connection_id: str) -> Gate | None:
         connection = self._directory().connections.get(connection_id)
         if connection is None or not connection.enabled:
-            return 0  # its work is kept until it is enabled again
+            return None  # its work is kept until it is enabled again
         try:
-            return self.gate(connection).room()
+            return self.gate(connection)
         except ConfigError:
-            return 0
+            return None
 
     def started(self, connection_id: str, change: int) -> None:
         """A delivery of the connection started (+1) or ended (-1)."""

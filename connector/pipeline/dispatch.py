@@ -49,6 +49,9 @@ class Rooms(Protocol):
     def room(self, connection_id: str) -> int:
         """How many more deliveries may start now; 0 where it is paused or its circuit is open."""
 
+    def is_open(self, connection_id: str) -> bool:
+        """Whether any process may start deliveries: neither paused nor its circuit open."""
+
     def started(self, connection_id: str, change: int) -> None:
         """A delivery started (+1) or ended (-1)."""
 
@@ -97,9 +100,12 @@ class Dispatcher:
         claims = asyncio.create_task(self._claim_loop(), name="dispatch-claim")
         try:
             async with self._wakes.running(self.wake, self._has_room):
-                yield
+                try:
+                    yield
+                finally:
+                    self._stopping = True
+                    self._leave_to_others()
         finally:
-            self._stopping = True
             self._wake.set()
             look.cancel()
             # Not cancelled: what a claim that is being committed gets would belong to nobody until its lease ends.
@@ -167,11 +173,16 @@ class Dispatcher:
             if self._tasks:
                 await asyncio.sleep(_GATHER_S)
 
+    def _leave_to_others(self) -> None:
+        for priority, hints in self._hints.items():
+            for connection_id in hints:
+                self._wakes.offer(connection_id, priority)
+
     def _offer(self) -> None:
         for priority, hints in self._hints.items():
             for connection_id in hints:
-                # Where nothing may be sent now (pause, circuit, quota) the others have no room either.
-                if self._rooms.room(connection_id) > 0:
+                # Our part of what the account allows may be in use while another's is free.
+                if self._rooms.is_open(connection_id):
                     self._wakes.offer(connection_id, priority)
 
     async def _claim(self) -> bool:

@@ -91,11 +91,15 @@ class Gate:
 
     # --- may a delivery start? ---
 
+    def is_open(self) -> bool:
+        """Whether deliveries may start at all: neither paused, nor is the circuit open."""
+        return not self.state.paused and self.waits_s() == 0
+
     def room(self) -> int:
         """How many more deliveries of this account may start now in this process."""
-        if self.state.paused or self.waits_s() > 0:
+        if not self.is_open():
             return 0
-        # With more replicas than may run at once each still lets one: work that waits here is not carried elsewhere.
+        # With more replicas than may run at once each still lets one: what waits here would have to go elsewhere first.
         most = max(1, self._part(self.in_flight, self.account))
         if self.state.ramp is not None:
             # No such luxury after a fault: the first delivery is one replica's, and tells the others how it went.

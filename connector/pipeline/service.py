@@ -26,6 +26,7 @@ from connector.pipeline.dialling import Wish
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
+from connector.pipeline.intake import Intake
 from connector.pipeline.lines import Lines
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.owners import ContactOwners
@@ -138,7 +139,10 @@ class Pipeline:
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
             self._placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
-            self._unsure = Unsure(self._db, self._placing, self._client, lambda: self._directories.current, self._clock)
+            learned = Intake(self._db, self._accept, self._clock).answers
+            self._unsure = Unsure(
+                self._db, self._placing, self._client, lambda: self._directories.current, self._clock, learned
+            )
             self._directories.on_change.append(self._changed)
             loops = [
                 asyncio.create_task(self._probe_loop(), name="probes"),

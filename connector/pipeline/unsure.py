@@ -7,7 +7,7 @@ longest call would have ended. Until then five looks are enough: most calls tell
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -47,12 +47,15 @@ class Unsure:
         client: Callable[[Tenant], Exotel],
         directory: Callable[[], Directory],
         clock: Clock,
+        learned: Callable[[Tenant, Sequence[CallRecord]], Awaitable[None]],
     ) -> None:
+        """`learned` takes the records of calls that were found, so that nobody has to ask for them again."""
         self._db = db
         self._placing = placing
         self._client = client
         self._directory = directory
         self._clock = clock
+        self._learned = learned
 
     async def run(self) -> None:
         """Looks whenever something is due, for ever."""
@@ -80,7 +83,7 @@ class Unsure:
 
     async def _look_for(self, tenant: Tenant | None, rows: Sequence[Placement]) -> None:
         now = self._clock.now()
-        found: dict[int, str] = {}
+        found: dict[int, CallRecord] = {}
         not_before = now + _AGAIN_S
         looked = False
         if tenant is not None:
@@ -98,7 +101,7 @@ class Unsure:
                     not_before = max(not_before, now + (error.retry_after_s or 0.0))
         for row in rows:
             if row.id in found:
-                await self._placing.bind(row, found[row.id])
+                await self._placing.bind(row, found[row.id].sid)
                 continue
             next_at = next((row.created_at + after for after in LOOKS_S if row.created_at + after > now), None)
             if not looked:
@@ -110,22 +113,23 @@ class Unsure:
                 verdict = Verdict(row.id, "unknown", now, look_at=next_at)
             with contextlib.suppress(StoreBusy):  # its lease ends, and it is looked for again
                 await self._db.write(placements.settle_placement, verdict)
+        if tenant is not None and found:
+            await self._learned(tenant, list(found.values()))
 
 
-def assign(rows: Sequence[Placement], records: Sequence[CallRecord]) -> dict[int, str]:
-    """Which record is which placement: by the token where it is told, else by From, To and the nearest time.
+def assign(rows: Sequence[Placement], records: Sequence[CallRecord]) -> dict[int, CallRecord]:
+    """Placement's id -> its record: by the token where it is told, else by From, To and the nearest time.
 
     A record is one placement's at most; who asked first chooses first.
     """
     free = {record.sid: record for record in records}
-    found: dict[int, str] = {}
+    found: dict[int, CallRecord] = {}
     for row in rows:
         named = next((sid for sid, record in free.items() if record.custom_field == row.token), None)
         fitting = [(abs(apart), sid) for sid, record in free.items() if (apart := _apart_s(row, record)) is not None]
         sid = named or min(fitting, default=(0.0, None))[1]
         if sid is not None:
-            found[row.id] = sid
-            del free[sid]
+            found[row.id] = free.pop(sid)
     return found
 
 

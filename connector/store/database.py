@@ -57,10 +57,9 @@ class Database:
         if backend not in ("sqlite", "postgresql"):
             raise ConfigError(f"the database URL names {backend!r}; sqlite and postgresql are supported")
         self.url = url
-        is_file = backend == "sqlite"
         #: One process serves this store: claims that are there at its start belong to nobody, and what replicas would
         #: have to share is kept in memory.
-        self.single_process = is_file if single_process is None else single_process
+        self.single_process = backend == "sqlite" if single_process is None else single_process
         self._engine = _engine_of(parsed)
 
     @contextlib.asynccontextmanager

@@ -53,6 +53,7 @@ _LOOK_EVERY_S: Final = 10.0
 #: Between two turns: what is offered meanwhile travels together.
 _GAP_S: Final = 0.05
 _AT_ONCE: Final = 32
+_LEAVE_S: Final = 2.0
 #: A token that a dead process took is taken anew after this.
 _STALE: Final = timedelta(seconds=30)
 #: PgQueuer logs every job; its log is of no use to us and kept for a while only.
@@ -83,6 +84,7 @@ class QueueWakes:
         self._id = QueueManagerId(uuid.uuid4())
         self._offered: dict[tuple[str, int], None] = {}
         self._something = asyncio.Event()
+        self._leaving = False
 
     def offer(self, connection_id: str, priority: int) -> None:
         """See `Wakes.offer`."""
@@ -96,11 +98,14 @@ class QueueWakes:
         try:
             yield
         finally:
+            self._leaving = True
+            self._something.set()
+            await asyncio.wait([task], timeout=_LEAVE_S)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self, told: Callable[[str, int], None], has_room: Callable[[], bool]) -> None:
-        while True:
+        while not self._leaving:
             try:
                 connection = await self._connect()
                 try:
@@ -109,7 +114,8 @@ class QueueWakes:
                     connection.terminate()
             except _TROUBLE as error:
                 log.warning("wake-up tokens are interrupted", extra={"error": str(error)})
-            await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - so that replicas do not come back as one
+            if not self._leaving:
+                await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - replicas do not come back as one
 
     async def _serve(self, connection: Any, told: Callable[[str, int], None], has_room: Callable[[], bool]) -> None:
         driver = AsyncpgDriver(connection)
@@ -122,6 +128,8 @@ class QueueWakes:
         while True:
             self._something.clear()
             await self._put(queries)
+            if self._leaving:
+                return
             while has_room() and await self._take(queries, told):
                 pass
             if loop.time() >= forget_at:

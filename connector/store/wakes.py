@@ -17,7 +17,10 @@ class Wakes(Protocol):
     def running(
         self, told: Callable[[str, int], None], has_room: Callable[[], bool]
     ) -> contextlib.AbstractAsyncContextManager[None]:
-        """Calls `told(connection, priority)` for what the others offer, while `has_room()`."""
+        """Calls `told(connection, priority)` for what the others offer, while `has_room()`.
+
+        On leaving, what was offered is told to the others first, where that is quick.
+        """
 
 
 class NoOthers:

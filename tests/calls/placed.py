@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import aiohttp
 import yaml
@@ -23,6 +24,7 @@ from connector.exotel.token import new_token
 from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
 from connector.kit.faults import Faults
+from connector.pipeline.reconcile import Reconciler
 from connector.store.database import Database
 from connector.store.migrate import upgrade
 from connector.store.secrets import open_box
@@ -202,5 +204,8 @@ async def placed(
             db.dispose()
         app = create_app(config, clock=clock)
         headers = {"Authorization": f"Bearer {token}"}
-        async with TestServer(app, port=port), aiohttp.ClientSession(headers=headers) as session:
-            yield Placed(app, url, session, exotel, exotel_faults, exotels[PLAYER], crm, clock)
+        # Each request to Exotel counts here: what reconciling asks by itself has tests of its own.
+        alone = mock.patch.object(Reconciler, "running", return_value=contextlib.nullcontext())
+        with alone:
+            async with TestServer(app, port=port), aiohttp.ClientSession(headers=headers) as session:
+                yield Placed(app, url, session, exotel, exotel_faults, exotels[PLAYER], crm, clock)

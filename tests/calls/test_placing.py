@@ -163,10 +163,11 @@ class TestPlacing:
         async with placed(tmp_path) as p:
             p.exotel.limit = 0
             assert refused(await p.place(key="k1"))[:2] == (429, "rate_limited")
-            p.exotel.limit = 200
-            p.clock.advance(120)
-            assert (await p.place(key="k1"))[0] == 202, "nobody was rung, so that the wish may be repeated"
-            assert len(p.exotel.connects) == 1
+            (row,) = await p.rows("select state, idempotency_key from placement")
+            assert row == {"state": "refused", "idempotency_key": None}, "nobody was rung: the wish may be repeated"
+            assert refused(await p.place(key="k1"))[:2] == (429, "rate_limited")
+            assert len(await p.rows("select id from placement")) == 2
+            assert p.exotel.connects == []
 
 
 class TestNeverTwice:
@@ -254,6 +255,8 @@ class TestUnsure:
             await p.look(31)
             found = await p.call(id_)
             assert (found["state"], found["call_sid"]) == ("placed", sid)
+            assert (await p.done(id_))["call"]["outcome"] == "answered", "the record that was found tells how it went"
+            assert len(p.crm.tickets) == 1
             assert p.exotel.requests.total() == asked + 1
 
     async def test_the_schedule_and_the_end_of_it(self, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 COMMANDS = (
     *("serve", "demo", "apply", "check", "hook", "simulate", "calls", "deliveries", "replay", "adapters"),
-    *("new-adapter", "migrate", "user", "user add", "backup", "rekey", "recordings"),
+    *("new-adapter", "migrate", "user", "user add", "backup", "rekey", "recordings", "call", "agents", "device"),
+    *("statement", "reconcile", "backfill"),
 )
 
 FILE = """

@@ -227,7 +227,7 @@ async def world(
     config = config_in(folder)
     db = Database(config.database_url, single_process=single_process)
     async with TestServer(standin_of(adapter).standin(account, faults)) as server, db.running():
-        if db.single_process:  # a database of a server comes with its tables
+        if config.database_file is not None:  # a database of a server comes with its tables
             await asyncio.to_thread(db.transact, upgrade)
         box = open_box(config, db)
         directories = Directories(db, box)
