@@ -104,7 +104,7 @@ class Periodic:
         try:
             async with self._slots:
                 await self._claim_and_run(tenant)
-        except StoreBusy as error:
+        except Exception as error:
             self._failed(tenant, error, self._soon())
         finally:
             del self._tasks[tenant.id]

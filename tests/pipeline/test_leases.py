@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from connector.directories import Directories
-from connector.errors import CrmUnavailable
+from connector.errors import CrmUnavailable, StoreBusy
 from connector.pipeline import periodic
 from connector.pipeline.periodic import Periodic
 from connector.store import leases
@@ -142,6 +142,26 @@ async def test_what_a_job_raises_is_logged_and_the_job_runs_again(
     assert first.exc_info is not None
     assert second.error == "CrmUnavailable: Exotel is away."
     assert not second.exc_info
+
+
+@pytest.mark.parametrize("error", [StoreBusy("The disk is full."), RuntimeError("a mistake of ours")])
+async def test_a_store_that_fails_is_asked_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    async def fail(*_args: object) -> None:
+        raise error
+
+    clock = ManualClock()
+    replica = Replica(db, clock)
+    with monkeypatch.context() as broken:
+        broken.setattr(db, "write", fail)
+        await replica.turn()
+    await replica.turn()
+    assert replica.runs == []
+    clock.advance(300)
+    await replica.turn()
+    assert replica.runs == ["exotel535"]
+    assert [cast(Any, record).error for record in caplog.records] == [f"{type(error).__name__}: {error}"]
 
 
 async def test_a_job_that_lost_its_lease_is_given_up(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
