@@ -257,7 +257,7 @@ class TestCalls:
         assert PRUNED not in [one["call_sid"] for one in listed["calls"]]
 
     async def test_a_call_that_came_up_again_shows_its_old_records_too(self, api: Api) -> None:
-        insert = "insert into call (tenant_id, call_sid, created_at) values (1, :sid, 0)"
+        insert = "insert into call (id, tenant_id, call_sid, created_at) values (99, 1, :sid, 0)"
         await asyncio.to_thread(api.db.transact, lambda sql: sql.execute(text(insert), {"sid": PRUNED}))
         _, body = await api.get(f"/api/v1/calls/{PRUNED}", tenant=MINE)
         assert body["call"]["pruned_at"] is None
