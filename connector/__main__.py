@@ -2,4 +2,5 @@
 
 from connector.cli import main
 
-main()
+if __name__ == "__main__":  # a worker's process imports this module as well
+    main()

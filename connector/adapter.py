@@ -2,14 +2,16 @@
 
 An adapter offers CRM primitives and nothing else: no policy, no templates, no retries, no logging, no `try`. CRMs
 differ in what a call *is*, so primitives come in families (`Desk`, `Sales`, `Chat`) and small capabilities
-(`EditableNotes`, `Tasks`, `Leads`, `Files`). An adapter inherits those that it can honour and imitates none that it
-lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all of this.
+(`EditableNotes`, `Tasks`, `Leads`, `Owners`, `Files`). An adapter inherits those that it can honour and imitates none
+that it lacks; `isinstance` tells the plan what there is. `connector.kit.AdapterSuite` checks an adapter against all
+of this.
 
 Every method that makes a record takes the step's `key` first and leaves it in the CRM where `find_by_key` finds it:
 an idempotency key if the CRM has one, else an external-id field, else `stamp(key)` in the text. Updates are whole and
 repeatable, and write the key again.
 """
 
+import hashlib
 import html as html_
 import re
 from abc import ABC, abstractmethod
@@ -156,6 +158,9 @@ class Adapter(ABC, Generic[S]):
     #: (status, the body's code) -> error; looked at before the general table of `CrmHttp`. Code None fits every body.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {}
 
+    #: Whether its people read it at this connector's own address, so that links to there always lead somewhere.
+    read_at_home: ClassVar[bool] = False
+
     #: Whether only the login tells accounts apart: a new one is then taken to lead to the same account.
     account_by_login: ClassVar[bool] = False
 
@@ -282,7 +287,8 @@ class Sales(ABC):
     """A call is a call log on a contact, lead or deal.
 
     The `call` that these methods get is settled: its `outcome` is the final one, `duration_s` is talk time (None where
-    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none).
+    nobody talked), `recording_url` is a link that may be shown (None where the tenant wants none), `customer_number`
+    and its legs' numbers are None where the tenant wants customers' numbers masked.
     """
 
     @abstractmethod
@@ -330,12 +336,46 @@ class Leads(ABC):
         """Makes a lead, or returns the one that already carries `key` or the number."""
 
 
+class Owners(ABC):
+    """People in the CRM belong to its users."""
+
+    @abstractmethod
+    async def find_owner(self, contact: Ref) -> str | None:
+        """Id of the user, as `list_agents` gives it, whom the contact or lead belongs to; None: it is nobody's.
+
+        Raises `NotFound` where the contact was deleted. A caller waits on the line: one request.
+        """
+
+
 class Files(ABC):
     """Records can carry files."""
 
+    #: Kinds of record that files hang on.
+    files_on: ClassVar[tuple[Kind, ...]] = ("ticket",)
+    #: Bytes of the largest file that the CRM takes.
+    largest_file: ClassVar[int] = 20 * 1024 * 1024
+
     @abstractmethod
     async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
-        """Attaches a file to a record."""
+        """Attaches a file to a record of one of `files_on`. `Rejected`: the CRM does not take it, a link stands in.
+
+        Where a file has no place for the key but its name, `marked(key, name)` is one that `find_by_key` knows.
+        """
+
+
+def marked(key: str, name: str) -> str:
+    """`name` with a mark that is the key's alone before its ending: `recording-c1-0123456789abcdef.mp3`."""
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem or ending}-{_mark(key)}{dot}{ending if stem else ''}"
+
+
+def is_marked(key: str, name: str) -> bool:
+    """Whether `name` was made by `marked` with this key; a CRM may have added to it, as to one that is there twice."""
+    return _mark(key) in name.lower()
+
+
+def _mark(key: str) -> str:
+    return hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 _STAMP = re.compile(r"\[ref ([^\]\s]+)\]")

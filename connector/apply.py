@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
+from connector.apply_applets import checked
 from connector.apply_connections import Connections, Owner
 from connector.applying import Applied, Run, as_json, merged
 from connector.store import schema, trail
@@ -27,7 +28,18 @@ __all__ = ["Applied", "apply", "apply_file"]
 _COUNTRY: Final = "IN"
 _SECRETS: Final = ("api_key", "api_token", "hook_token")
 _SETTINGS: Final = (
-    *("region", "country", "time_zone", "api_url", "recording_hosts", "ingress", "retention", "exophones"),
+    "region",
+    "country",
+    "time_zone",
+    "api_url",
+    "recording_hosts",
+    "recordings",
+    "ingress",
+    "retention",
+    "exophones",
+    "mask",
+    "applets",
+    "calls",
 )
 
 
@@ -47,13 +59,13 @@ def apply(file: TenantFile, db: Database, box: SecretBox, *, prune: bool = False
 
 
 def _apply(run: Run, file: TenantFile, prune: bool) -> Applied:
+    trail.alone(run.sql)
     for place, part in enumerate(file.tenants):
         _put(run, part, f"tenants[{place}]", prune)
-    if prune:
-        _prune(run, {part.sid for part in file.tenants})
+    is_less = prune and _prune(run, {part.sid for part in file.tenants})
     refuse(run.problems)
     if run.applied.changes:
-        trail.changed(run.sql)
+        trail.changed(run.sql, () if is_less else run.tenants)
         trail.record(run.sql, run.who, "apply", detail={"changes": run.applied.changes})
     return run.applied
 
@@ -69,7 +81,10 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
         settings["exophones"] = {
             run.number(f"{path}.exophones.{number}", number, country): name for number, name in part.exophones.items()
         }
+    if part.applets is not None:
+        settings["applets"] = checked(run, part.applets, f"{path}.applets", country)
     changed = [name for name in _SETTINGS if stored.get(name) != settings.get(name)]
+    before = len(run.applied.changes)
     owner = Owner(_write(run, part, path, row, settings, changed), part.sid, country)
     connections = Connections(run, owner)
     for place, connection in enumerate(part.connections):
@@ -77,6 +92,8 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
     if prune:
         connections.prune({connection.name for connection in part.connections})
     connections.tidy()
+    if len(run.applied.changes) > before:
+        run.tenants.add(owner.id)
 
 
 def _write(
@@ -119,10 +136,12 @@ def _hook_hash(run: Run, sid: str, token: str, path: str) -> str:
     return secrets.token_hex(32)  # the row must go in for the rest to be checked; it is rolled back
 
 
-def _prune(run: Run, keep: set[str]) -> None:
+def _prune(run: Run, keep: set[str]) -> bool:
+    """Deletes the other tenants, and says whether there were any."""
     table = schema.tenant
-    for tenant_id, sid in run.sql.execute(select(table.c.id, table.c.sid)).all():
-        if sid not in keep:
-            Connections(run, Owner(tenant_id, sid, _COUNTRY)).prune(set())
-            run.sql.execute(delete(table).where(table.c.id == tenant_id))
-            run.changed(sid, "deleted")
+    others = [row for row in run.sql.execute(select(table.c.id, table.c.sid)).all() if row.sid not in keep]
+    for tenant_id, sid in others:
+        Connections(run, Owner(tenant_id, sid, _COUNTRY)).prune(set())
+        run.sql.execute(delete(table).where(table.c.id == tenant_id))
+        run.changed(sid, "deleted")
+    return bool(others)

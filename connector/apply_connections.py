@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import RowMapping, delete, insert, select, update
 
 from connector import registry
-from connector.adapter import Adapter, Desk, Home, Leads, Settings
+from connector.adapter import Adapter, Desk, Files, Home, Leads, Settings
 from connector.applying import Run, as_json, merged
 from connector.directories import options_of
 from connector.errors import ConfigError
@@ -159,7 +159,7 @@ class Connections:
         """Rows of table `agent`."""
         rows = []
         for place, part in enumerate(parts):
-            row = {**part.model_dump(), "ids": as_json(part.ids)}
+            row = {**part.model_dump(), "ids": as_json(part.ids), "origin": "file"}
             if part.phone and not is_sip(part.phone):
                 row["phone"] = self._run.number(f"{path}[{place}].phone", part.phone, self._owner.country)
             if part.caller_id:
@@ -238,7 +238,10 @@ class Connections:
         self._sql.execute(insert(schema.revision).values(row))
 
     def _put_agents(self, connection_id: str, rows: list[dict[str, Any]]) -> bool:
-        """Puts the list in place and says whether that changed something."""
+        """Puts the list in place and says whether that changed something.
+
+        Agents that were imported or synchronised stay, unless the list names them: what it names is the file's.
+        """
         table = schema.agent
         stored = self._sql.execute(select(table).where(table.c.connection_id == connection_id)).mappings()
         before = {row["crm_id"]: dict(row) for row in stored}
@@ -252,9 +255,9 @@ class Connections:
             else:
                 continue
             changed = True
-        for old in before.values():
-            self._sql.execute(delete(table).where(table.c.id == old["id"]))
-        return changed or bool(before)
+        gone = [old["id"] for old in before.values() if old["origin"] == "file"]
+        self._sql.execute(delete(table).where(table.c.id.in_(gone)))
+        return changed or bool(gone)
 
     def _said(self, part: ConnectionPart, words: str, *, talks_differently: bool = False) -> None:
         self._run.changed(f"{self._owner.sid}/{part.name}", words)
@@ -274,7 +277,7 @@ def _unsupported(adapter: type[Adapter[Any]], options: Options) -> list[tuple[st
     checks: list[tuple[str, Literal["create_lead", "attach", "none"], bool, str]] = [
         ("unknown_caller", "create_lead", issubclass(adapter, Leads), "has no leads"),
         ("unknown_caller", "none", not issubclass(adapter, Desk), "makes no ticket without a contact"),
-        ("recording", "attach", False, "gets recordings as links in this version"),
+        ("recording", "attach", issubclass(adapter, Files), "takes no files; use link"),
     ]
     return [
         (option, f"{value}: {adapter.title} {words}")

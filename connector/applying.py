@@ -31,6 +31,8 @@ class Run:
     now: float = field(default_factory=time.time)
     problems: list[Problem] = field(default_factory=list)
     applied: Applied = field(default_factory=Applied)
+    #: Tenants of which something changed.
+    tenants: set[int] = field(default_factory=set)
 
     def wrong(self, path: str, words: str) -> None:
         """Notes a mistake of the file."""

@@ -38,7 +38,7 @@ async def check_tenant(
     tenant: Tenant, box: SecretBox, config: Config, keep_region: Callable[[str], None] | None = None
 ) -> AsyncIterator[Finding]:
     """Looks at Exotel and at each enabled connection, as it goes. `keep_region`: see `check_exotel`."""
-    async with _session(tenant, tenant.connections, config) as client:
+    async with session(tenant, tenant.connections, config) as client:
         yield await check_exotel(client, tenant, keep_region)
         for connection in tenant.connections:
             if connection.enabled:
@@ -67,13 +67,31 @@ def _names(words: str, option: str) -> bool:
     return re.search(rf"{re.escape(option)}(?!\w)", words) is not None
 
 
+def lost_without_address(tenants: Iterable[Tenant], config: Config) -> str | None:
+    """What is lost while nobody says where browsers reach this process; None where nothing is."""
+    if config.public_url is not None:
+        return None
+    names = [
+        f"{tenant.sid}/{connection.name}"
+        for tenant in tenants
+        for connection in tenant.connections
+        if connection.enabled
+        and connection.options.recording != "none"
+        and not registry.get(connection.adapter).read_at_home
+    ]
+    if not names:
+        return None
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return f"CONNECTOR_PUBLIC_URL is not set: records of {shown} say that there is a recording, without a link to it"
+
+
 async def prepare(tenant: Tenant, connections: Iterable[Connection], box: SecretBox, config: Config) -> list[str]:
     """Runs `prepare` of connections that are new or talk differently now; returns warnings."""
     warnings = []
     chosen = [one for one in connections if registry.get(one.adapter).prepare is not Adapter.prepare]
     if not chosen:
         return []
-    async with _session(tenant, chosen, config) as client:
+    async with session(tenant, chosen, config) as client:
         for connection in chosen:
             try:
                 await make_adapter(client, connection, box, config).prepare()
@@ -104,7 +122,7 @@ def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: Sec
     return registry.made_for(connection, CrmHttp(client, Unlimited()), home)
 
 
-def _session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:
+def session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:
     """A session that may reach private addresses only where the operator named them, and this service itself."""
     urls = [*exotel_urls(tenant), config.home_url, *(one.settings.get("base_url") or "" for one in connections)]
     return crm_http.session(frozenset(urlsplit(url).hostname or "" for url in urls))

@@ -68,11 +68,20 @@ def cli() -> None:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.")
 @click.option("--database-url", help="sqlite:///FILE or postgresql://…")
-def serve(host: str | None, port: int | None, database_url: str | None) -> None:
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine, on PostgreSQL."
+)
+def serve(host: str | None, port: int | None, database_url: str | None, workers: int) -> None:
     """Receive Exotel's requests and write to the CRMs."""
+    config = _config(host=host, port=port, database_url=database_url)
+    if workers > 1:
+        from connector.workers import serve_many
+
+        serve_many(config, workers, click.echo)
+        return
     from connector.serve import serve
 
-    serve(_config(host=host, port=port, database_url=database_url), click.echo)
+    serve(config, click.echo)
 
 
 @cli.command()
@@ -175,6 +184,102 @@ def replay(as_json: bool, **wish: Any) -> None:
 
 @cli.command()
 @click.argument("tenant")
+@click.option("--revoke", metavar="CALL_SID", help="Withdraw the links to the recordings of this call, for good.")
+@_limit
+@_as_json
+def recordings(tenant: str, revoke: str | None, limit: int, as_json: bool) -> None:
+    """List a tenant's recordings that have links, newest first, or withdraw the links of a call."""
+    from connector import commands
+
+    commands.recordings(_config(), tenant, revoke, limit, as_json)
+
+
+@click.argument("agent")
+@click.argument("number")
+@click.option("--connection", metavar="NAME", help="Whose agent it is; may be left out where there is one connection.")
+@click.option("--custom-field", metavar="TEXT", help="Text of your own, shown with the call and in its records.")
+@click.option("--idempotency-key", metavar="KEY", help="A word for this one wish: said again, nobody is rung again.")
+@_as_json
+def call(as_json: bool, **wish: Any) -> None:
+    """Ring AGENT (CRM id, e-mail or number), then NUMBER.
+
+    The call is placed by this command itself, through the store, whether or not the service runs on it; the service
+    must run at CONNECTOR_PUBLIC_URL to be told how the call goes. Where Exotel does not say whether it placed the
+    call, the state is unknown: the service finds out, and nobody is rung again.
+    """
+    from connector import calling
+
+    calling.call(_config(), as_json=as_json, **wish)
+
+
+@cli.command()
+@click.argument("tenant")
+@click.option("--connection", metavar="NAME", help="Of this connection only.")
+@click.option("--sync", is_flag=True, help="Match the CRM's users with Exotel's, by e-mail and number.")
+@click.option(
+    "--import",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Add, change and remove the agents of a CSV file, as --export writes it.",
+)
+@click.option("--export", is_flag=True, help="Print the agents as CSV.")
+@_as_json
+def agents(as_json: bool, **wish: Any) -> None:
+    """List who answers and who may call, or bring the list up to date.
+
+    Three hands write it: the tenant file owns the agents that it names, an import those that it changed, a sync the
+    rest. Exit code 1: a line was refused, and says why; the others were written.
+    """
+    from connector import calling
+
+    if sum((wish["sync"], wish["file"] is not None, wish["export"])) > 1:
+        raise click.UsageError("say one of --sync, --import and --export")
+    raise click.exceptions.Exit(0 if calling.agents(_config(), as_json=as_json, **wish) else 1)
+
+
+@cli.command()
+@click.argument("tenant")
+@click.argument("agent")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@click.option("--device", type=click.Choice(["tel", "sip"]), help="Which, where the user has several.")
+@_as_json
+def device(as_json: bool, state: str, **wish: Any) -> None:
+    """Switch a phone of AGENT (e-mail, number or CRM id) on or off at Exotel; one is on at a time."""
+    from connector import calling
+
+    calling.device(_config(), on=state == "on", as_json=as_json, **wish)
+
+
+@cli.command()
+@_as_json
+def adapters(as_json: bool) -> None:
+    """List the adapters that are installed."""
+    from connector import commands
+
+    commands.adapters(as_json)
+
+
+@cli.command("new-adapter")
+@click.argument("name")
+def new_adapter(name: str) -> None:
+    """Write a folder for a new adapter, with its settings, methods, docs and test."""
+    from connector.new_adapter import write_new_adapter
+
+    for path in write_new_adapter(name, Path.cwd()):
+        click.echo(path)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    from connector.store.migrate import migrate
+
+    click.echo(f"The database is at schema {migrate(_config().database_url)}.")
+
+
+@cli.command()
+@click.argument("tenant")
 @click.option("--day", metavar="DAY", help="2026-01-31, in the tenant's time zone; the last seven days without it.")
 @_as_json
 def statement(tenant: str, day: str | None, as_json: bool) -> None:
@@ -218,33 +323,6 @@ def backfill(tenant: str, since: str, until: str | None) -> None:
     reconciling.backfill(_config(), tenant, since, until)
 
 
-@cli.command()
-@_as_json
-def adapters(as_json: bool) -> None:
-    """List the adapters that are installed."""
-    from connector import commands
-
-    commands.adapters(as_json)
-
-
-@cli.command("new-adapter")
-@click.argument("name")
-def new_adapter(name: str) -> None:
-    """Write a folder for a new adapter, with its settings, methods, docs and test."""
-    from connector.new_adapter import write_new_adapter
-
-    for path in write_new_adapter(name, Path.cwd()):
-        click.echo(path)
-
-
-@cli.command()
-def migrate() -> None:
-    """Bring the database to this version's schema."""
-    from connector.store.migrate import migrate
-
-    click.echo(f"The database is at schema {migrate(_config().database_url)}.")
-
-
 @cli.group(no_args_is_help=False)
 def user() -> None:
     """People and programs that use the API."""
@@ -253,15 +331,18 @@ def user() -> None:
 @user.command("add")
 @click.argument("name")
 @click.option("--token", is_flag=True, help="Make an API token and print it; it is shown only once.")
+@click.option("--numbers", is_flag=True, help="The token sees customers' numbers that a tenant has masked.")
 @click.option("--tenant", metavar="SID", help="A user of this tenant.")
 @click.option("--operator", is_flag=True, help="An operator, who sees every tenant.")
-def user_add(name: str, token: bool, tenant: str | None, operator: bool) -> None:
+def user_add(name: str, token: bool, numbers: bool, tenant: str | None, operator: bool) -> None:
     """Add a user."""
     from connector import commands
 
     if operator == (tenant is not None):
         raise click.UsageError("say either --tenant SID or --operator")
-    commands.user_add(_config(), name, token, tenant)
+    if numbers and not token:
+        raise click.UsageError("--numbers is a right of a token: say --token too")
+    commands.user_add(_config(), name, token, tenant, numbers=numbers)
 
 
 @cli.command()

@@ -13,7 +13,6 @@ from typing import Any, Final
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from connector import apply as applying
 from connector import check as checking
@@ -21,19 +20,20 @@ from connector import hooks, registry, users
 from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
+from connector.output import print_json, print_table
 from connector.pipeline import replay as replaying
+from connector.pipeline.links import LinkMaker
 from connector.pipeline.replay import Replayed, Wish
 from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target
-from connector.store import lists, views
-from connector.store.opening import opened
+from connector.store import lists, queries, revoking, views
+from connector.store.opening import Store, opened
 from connector.store.regions import keep_regions
 from connector.store.secrets import rekey as reseal
 from connector.tenants import Directory
 
 _SPAN: Final = re.compile(r"(\d+)([smhd])")
-_WIDE: Final = 500
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -50,7 +50,8 @@ def apply(config: Config, file: Path, prune: bool) -> None:
         for tenant in directory.tenants.values():
             new = [one for one in tenant.connections if (tenant.sid, one.name) in touched and one.enabled]
             for warning in asyncio.run(checking.prepare(tenant, new, store.box, config)):
-                click.echo(f"connector: warning: {warning}", err=True)
+                _warn(warning)
+        _warn(checking.lost_without_address(directory.tenants.values(), config))
 
 
 def check(config: Config, sid: str) -> bool:
@@ -69,6 +70,7 @@ def check(config: Config, sid: str) -> bool:
             return fine
 
         fine = asyncio.run(look())
+        _warn(checking.lost_without_address([tenant], config))
     click.echo()
     for line in hooks.describe(tenant, config):
         click.echo(line)
@@ -106,12 +108,16 @@ def calls(config: Config, sid: str | None, since: str | None, limit: int, as_jso
     """`connector calls`."""
     begin = None if since is None else parse_time(since, "--since")
     with opened(config, make=False) as store:
-        tenant_id = _tenant_id(store.db.transact(load, store.box), sid)
+        directory = store.db.transact(load, store.box)
+        tenant_id = _tenant_id(directory, sid)
         found = store.db.transact(lambda sql: views.calls(sql, tenant_id, since=begin, limit=limit))
         records = store.db.transact(lists.records, [call.id for call in found])
     rows: list[dict[str, Any]] = []
     for call in found:
         fold = json.loads(call.summary) if call.summary else {}
+        owner = directory.tenants.get(call.tenant)
+        if owner is not None and owner.mask is not None and fold.get("customer_number"):
+            fold["customer_number"] = owner.mask.number(fold["customer_number"], owner.country)
         made = [
             {"connection": one.connection, "slot": one.slot, "kind": one.kind, "id": one.id, "url": one.url}
             for one in records.get(call.id, [])
@@ -193,7 +199,8 @@ def replay(
             raise ConfigError(f"{owner.sid} has no call {call_sid!r}")
         wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
         if dry_run:
-            found = store.db.transact(replaying.preview, directory, wish, time.time())
+            found = store.db.transact(replaying.preview, directory, wish, time.time(), _links(config, store))
+            found = store.db.transact(replaying.without_numbers, owner, found)
         else:
             (found,) = store.db.transact(replaying.enqueue, [(directory, wish, time.time())])
     _say_replayed(found, dry_run, as_json)
@@ -212,16 +219,47 @@ def adapters(as_json: bool) -> None:
     print_table(("name", "title", "families", "settings"), (tuple(row.values()) for row in rows), "adapters")
 
 
-def user_add(config: Config, name: str, token: bool, sid: str | None) -> None:
+def user_add(config: Config, name: str, token: bool, sid: str | None, *, numbers: bool = False) -> None:
     """`connector user add`."""
     with opened(config, make=True) as store:
 
         def add(sql: Any) -> str | None:
             user_id = users.add_user(sql, name, sid)
-            return users.add_token(sql, user_id) if token else None
+            return users.add_token(sql, user_id, numbers=numbers) if token else None
 
         made = store.db.transact(add)
     click.echo(f"Added {name}." if made is None else made)
+
+
+def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json: bool) -> None:
+    """`connector recordings`."""
+    with opened(config, make=False) as store:
+        tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
+        if revoke is not None:
+            if not store.db.transact(queries.recordings, tenant.id, revoke):
+                raise ConfigError(f"{sid} has no recording of a call {revoke!r}")
+            (count,) = store.db.transact(revoking.revoke, [(tenant.id, revoke, "cli", time.time())])
+            words = f"Withdrew {count} {'link' if count == 1 else 'links'}."
+            click.echo(words if count else "They were withdrawn before.")
+            return
+        found = store.db.transact(lambda sql: queries.recordings(sql, tenant.id, limit=limit))
+    for_all = tenant.recordings.open_to == "anyone_with_link"
+    rows = [
+        {
+            "call_at": _utc(one.call_created_at),
+            "call_sid": one.call_sid,
+            "state": one.state,
+            "bytes": one.size,
+            "open_until": _utc(one.call_created_at + tenant.recordings.days * 86_400) if for_all else None,
+            "withdrawn_at": _utc(one.revoked_at) if one.revoked_at is not None else None,
+        }
+        for one in found
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    shown = ("call_at", "call_sid", "state", "bytes", "open_until", "withdrawn_at")
+    print_table(shown, (tuple(row.values()) for row in rows), "recordings")
 
 
 def rekey(config: Config) -> None:
@@ -233,7 +271,10 @@ def rekey(config: Config) -> None:
                 count = reseal(config, store.db)
         else:
             count = reseal(config, store.db)
+        links = store.db.transact(queries.count_links)
     click.echo(f"Sealed {count} values with the newest key.")
+    if links and config.secret_key is None:
+        click.echo("Links to recordings ended with the old key: `connector replay` writes new ones into the CRMs.")
 
 
 def parse_time(text: str, option: str) -> float:
@@ -246,6 +287,17 @@ def parse_time(text: str, option: str) -> float:
     except ValueError:
         raise click.UsageError(f"{option} takes a time such as 2026-01-31T09:30, or 30m, 12h, 7d ago") from None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _links(config: Config, store: Store) -> LinkMaker:
+    return LinkMaker(
+        store.box, lambda adapter: config.public_url or (config.home_url if adapter.read_at_home else None)
+    )
+
+
+def _warn(words: str | None) -> None:
+    if words is not None:
+        click.echo(f"connector: warning: {words}", err=True)
 
 
 def _tenant_id(directory: Directory, sid: str | None) -> int | None:
@@ -288,24 +340,3 @@ def _records(records: Iterable[Mapping[str, Any]]) -> str:
 
 def _utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
-    for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False))
-
-
-def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], what: str) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=name in ("at", "call_sid"))
-    for row in rows:
-        # Text from outside is no markup.
-        table.add_row(*("" if value is None else str(value).replace("[", r"\[") for value in row))
-    if not table.row_count:
-        click.echo(f"No {what}.")
-        return
-    terminal = Console(highlight=False)
-    # A file or a pipe has no width to fit into: nothing is folded there.
-    console = terminal if terminal.is_terminal else Console(highlight=False, width=_WIDE)
-    console.print(table)

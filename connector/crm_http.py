@@ -32,7 +32,7 @@ from connector.errors import (
     Rejected,
 )
 from connector.oauth import MemoryTokens, Tokens
-from connector.outbound import Progress, whole
+from connector.outbound import Progress, lost, passing, whole
 from connector.outbound import retry_after as retry_after
 from connector.outbound import session as session
 from connector.redact import HIDDEN, mask_numbers, redact
@@ -128,10 +128,10 @@ class CrmHttp:
             return await self._send("GET", path, query=query, bucket=bucket, headers=headers, accept=accept)
         except CrmUnavailable as error:  # rare: to set the retrying below up costs as much as a request
             left_s = begun + _REPEAT_READS_FOR_S - time.monotonic()
-            if not _passing(error) or left_s <= 0:
+            if not passing(error) or left_s <= 0:
                 raise
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_passing),
+            retry=retry_if_exception(passing),
             stop=stop_after_attempt(2) | stop_after_delay(left_s),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             reraise=True,
@@ -261,14 +261,14 @@ class CrmHttp:
             # aiohttp's errors may quote the URL, and with it a number: they are named by their type only.
             if progress.stopped and not progress.left:
                 raise LeaseLost("The claim ended before the request left.") from None
-            raise _lost(error, unsure=writes and progress.left) from None
+            raise lost(error, "The CRM", unsure=writes and progress.left) from None
         finally:
             metrics.crm_answered(adapter.name, status, time.monotonic() - begun)
         self._budget.learn(answered)
         decoded = _decode(raw)
         if isinstance(decoded, str) and status < 300 and "html" in answered.get("Content-Type", ""):
             # somebody's page on the way (maintenance, a proxy) instead of the API: no verdict, whatever the status says
-            raise _lost(aiohttp.ClientPayloadError(), unsure=writes)
+            raise lost(aiohttp.ClientPayloadError(), "The CRM", unsure=writes)
         status = adapter.verdict(status, decoded)
         if 200 <= status < 300 or status in accept:
             return Answer(status, answered, decoded)
@@ -322,20 +322,6 @@ def _general(status: int, *, writes: bool) -> type[CrmError]:
     if status in (408, 425) or status >= 500:
         return OutcomeUnknown if writes else CrmUnavailable
     return Rejected
-
-
-def _passing(error: BaseException) -> bool:
-    # a fault that tells its own waiting time is not over in a second
-    return isinstance(error, CrmUnavailable) and not isinstance(error, RateLimited) and error.retry_after_s is None
-
-
-def _lost(error: BaseException, *, unsure: bool) -> CrmError:
-    what = "did not answer in time" if isinstance(error, TimeoutError) else "could not be reached"
-    logged = f"{what}: {type(error).__name__}"
-    if unsure:
-        what = "gave no answer" if what == "could not be reached" else what
-        return OutcomeUnknown(f"The CRM {what} after the request had left.", log=logged)
-    return CrmUnavailable(f"The CRM {what}.", log=logged)
 
 
 def _decode(raw: bytes) -> Any:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import re
 import secrets
 import tempfile
 import time
@@ -27,9 +28,10 @@ from sqlalchemy import select
 from connector import apply as applying
 from connector import crm_http, logs, registry, users
 from connector.adapter import Adapter, Chat, Desk, Sales
-from connector.app import DATABASE, create_app
+from connector.app import DATABASE, HOME, create_app
 from connector.check import make_adapter
 from connector.config import Config
+from connector.demo_exotel import recordings_app
 from connector.directories import load
 from connector.options import RecordOptions
 from connector.pipeline.render import default_words
@@ -55,6 +57,7 @@ _WITH_IDS: Final = 3
 #: What is not there by then will not come.
 _PATIENCE_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.2
+_LINK: Final = re.compile(r"https?://[^\s\"<>]+/r/[^\s\"<>]+")
 #: Between the first requests of two calls.
 _STAGGER_S: Final = 0.4
 
@@ -155,24 +158,32 @@ async def _demo(console: Console, config: Config, exits: bool, everything: bool)
     hook_token = secrets.token_urlsafe(24)
     async with contextlib.AsyncExitStack() as stack:
         standins = await stack.enter_async_context(_standins(everything))
+        keys = secrets.token_urlsafe(12), secrets.token_urlsafe(12)
+        files = await stack.enter_async_context(_listening(recordings_app(*keys)))
         with opened(config, make=True) as store:
-            token = await _set_up(store, config, hook_token, standins)
+            token = await _set_up(store, config, hook_token, standins, keys, files)
         app = create_app(config, clock=clock)
+        app[HOME].is_reached_here = True
         url = await stack.enter_async_context(serving(app, config.host, config.port))
         show = Show({_DESK: registry.get(_ADAPTER_OF_DESK), **{name: registry.get(name) for name in standins}})
         _introduce(console, config, url, standins)
-        await _play(console, app, clock, show, f"{url}/h/{hook_token}")
+        await _play(console, app, clock, show, f"{url}/h/{hook_token}", files)
         is_complete = show.is_complete(quiet=True)
         console.print(_table(show))
         console.print("[green]Every record came.[/]" if is_complete else "[red]Some records are missing.[/]")
         if not exits:
-            _say_what_next(console, url, hook_token, token)
+            _say_what_next(console, url, hook_token, token, await app[DATABASE].read(_link))
             await stopped()
     return 0 if is_complete else 1
 
 
-async def _play(console: Console, app: web.Application, clock: DemoClock, show: Show, hook_url: str) -> None:
-    """Plays every scenario and prints records as they come, until all are there or patience ends."""
+async def _play(
+    console: Console, app: web.Application, clock: DemoClock, show: Show, hook_url: str, files: str
+) -> None:
+    """Plays every scenario and prints records as they come, until all are there or patience ends.
+
+    `files`: where the calls' recordings are.
+    """
     summary = play.Summary()
     target = parse_target(hook_url)
     began = time.monotonic()
@@ -184,7 +195,7 @@ async def _play(console: Console, app: web.Application, clock: DemoClock, show: 
 
     async with play.new_session() as session, asyncio.TaskGroup() as playing:
         for place, scenario in enumerate(SCENARIOS.values()):
-            call = scenario.play(utc_now(), SID)
+            call = scenario.play(utc_now(), SID, files=files)
             show.played.append(call)
             playing.create_task(one(place, call))
         playing.create_task(_watch(console, app, show, began))
@@ -231,12 +242,20 @@ async def _standins(everything: bool) -> AsyncIterator[dict[str, tuple[ModuleTyp
             is_plain_desk = issubclass(adapter, Desk) and not issubclass(adapter, Sales)
             if module is None or not (everything or is_plain_desk):
                 continue
-            runner = web.AppRunner(module.standin(), access_log=None)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, _HOST, 0).start()
-            found[name] = (module, f"http://{_HOST}:{runner.addresses[0][1]}")
+            found[name] = (module, await stack.enter_async_context(_listening(module.standin())))
         yield found
+
+
+@contextlib.asynccontextmanager
+async def _listening(app: web.Application) -> AsyncIterator[str]:
+    """An application on a free port of this machine; yields its URL."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, _HOST, 0).start()
+        yield f"http://{_HOST}:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 def _standin_of(adapter: type[Adapter[Any]]) -> ModuleType | None:
@@ -244,8 +263,15 @@ def _standin_of(adapter: type[Adapter[Any]]) -> ModuleType | None:
     return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
 
 
-async def _set_up(store: Store, config: Config, hook_token: str, standins: Mapping[str, tuple[ModuleType, str]]) -> str:
-    """Makes the tenant and an operator; returns the operator's API token."""
+async def _set_up(
+    store: Store,
+    config: Config,
+    hook_token: str,
+    standins: Mapping[str, tuple[ModuleType, str]],
+    keys: tuple[str, str],
+    files: str,
+) -> str:
+    """Makes the tenant, whose recordings are at `files`, and an operator; returns the operator's API token."""
     local = {"name": _DESK, "adapter": _ADAPTER_OF_DESK, "options": {"answered": "ticket"}, "agents": _own_agents()}
     connections: list[dict[str, Any]] = [local]
     for name, (module, url) in standins.items():
@@ -257,10 +283,9 @@ async def _set_up(store: Store, config: Config, hook_token: str, standins: Mappi
         connections.append({"name": name, "adapter": name, "settings": settings, "options": options})
     tenant = {
         "sid": SID,
-        "api_key": secrets.token_urlsafe(12),
-        "api_token": secrets.token_urlsafe(12),
-        # Nobody listens there: what the demo's calls lack is not asked of Exotel itself.
-        "api_url": f"http://{_HOST}:9",
+        "api_key": keys[0],
+        "api_token": keys[1],
+        "api_url": files,
         "hook_token": hook_token,
         "exophones": {EXOPHONE: "Support line"},
         "connections": connections,
@@ -325,9 +350,17 @@ def _cell(show: Show, call: Played, connection: str, with_ids: bool) -> str:
     return "[green]" + ", ".join(words) + "[/]"
 
 
-def _say_what_next(console: Console, url: str, hook_token: str, token: str) -> None:
+def _link(sql: Sql) -> str | None:
+    """A link to a recording, as it stands in the desk."""
+    bodies = sql.execute(select(schema.desk_note.c.body).order_by(schema.desk_note.c.id.desc())).scalars()
+    return next((match[0] for body in bodies if (match := _LINK.search(body))), None)
+
+
+def _say_what_next(console: Console, url: str, hook_token: str, token: str, link: str | None) -> None:
     console.print("\nIt goes on serving; Ctrl-C ends it, and its store is gone then. Try, in another terminal:")
     console.print(f"  connector simulate {url}/h/{hook_token} --calls 20", markup=False)
+    if link is not None:
+        console.print(f"  open {link} in a browser, to hear a recording", markup=False)
     console.print(f"  curl -H 'Authorization: Bearer {token}' '{url}/api/v1/calls?tenant={SID}'", markup=False)
 
 

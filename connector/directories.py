@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from pydantic import SecretStr, ValidationError
@@ -18,18 +18,25 @@ from sqlalchemy import RowMapping, select
 
 from connector import registry
 from connector.adapter import Adapter, Agent
+from connector.applets import Applets
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api.hosts import region_of
+from connector.hours import parse_hours
+from connector.masking import Mask
 from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
 from connector.store.database import Database
 from connector.store.secrets import SecretBox
-from connector.tenants import RETENTION_DAYS, Connection, Directory, Ingress, Tenant
+from connector.tenants import RETENTION_DAYS, CallRules, Connection, Directory, Ingress, RecordingAccess, Tenant
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 1.0
+#: With the time that a look takes, and a load, well under the second in which an `apply` is in force everywhere.
+_LOOK_EVERY_S = 0.5
+#: More changes than these are read as everything: that is as fast.
+_MOST_VERSIONS = 100
+_MOST_TENANTS = 500
 
 #: Said once per process: (connection id or SID, revision, what is wrong).
 Told = set[tuple[str, int, str]]
@@ -49,15 +56,41 @@ def options_of(adapter: type[Adapter[Any]], written: Mapping[str, Any], country:
     return options.model_copy(update=numbers) if numbers else options
 
 
+def _call_rules(written: Mapping[str, Any]) -> CallRules:
+    hours = written.get("hours")
+    return CallRules(**{**written, "hours": parse_hours(hours) if hours else None})
+
+
 def version_of(connection: Sql) -> int:
     """The number that rises with every change of tenants or connections."""
     return connection.execute(select(schema.config.c.version)).scalar() or 0
 
 
-def load(connection: Sql, box: SecretBox, told: Told | None = None) -> Directory:
-    """Everything, as one transaction sees it. `told` collects what was logged, so that it is not said again."""
+def load(connection: Sql, box: SecretBox, told: Told | None = None, known: Directory | None = None) -> Directory:
+    """Everything, as one transaction sees it. `told` collects what was logged, so that it is not said again.
+
+    Of what `known` holds, only the tenants that changed since are read.
+    """
+    version = version_of(connection)
     loader = _Loader(connection, box, set() if told is None else told)
-    return Directory.of(version_of(connection), loader.tenants())
+    changed = None if known is None else _changed(connection, known.version, version)
+    if known is None or changed is None:
+        return Directory.of(version, loader.tenants())
+    kept = {id_: tenant for id_, tenant in known.tenants_by_id.items() if id_ not in changed}
+    news = {tenant.id: tenant for tenant in loader.tenants(changed)}
+    return Directory.of(version, [tenant for _, tenant in sorted({**kept, **news}.items())])
+
+
+def _changed(connection: Sql, known: int, version: int) -> set[int] | None:
+    """Ids of the tenants that changed after a version; None where that does not explain every version since."""
+    if known < 0 or version - known not in range(_MOST_VERSIONS):
+        return None
+    t = schema.tenant.c
+    found = {row.id: row.version for row in connection.execute(select(t.id, t.version).where(t.version > known))}
+    # A deleted tenant left no mark, nor did a version of the connector that made none.
+    if len(found) > _MOST_TENANTS or not {*range(known + 1, version + 1)} <= {*found.values()}:
+        return None
+    return set(found)
 
 
 class Directories:
@@ -88,14 +121,15 @@ class Directories:
                 return self._current
             self._looks += 1
             if force or await self._db.read(version_of) != self._current.version:
-                self._current = await self._db.read(load, self._box, self._told)
+                known = None if force else self._current
+                self._current = await self._db.read(load, self._box, self._told, known)
                 for callback in self.on_change:
                     callback(self._current)
             return self._current
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Directories"]:
-        """Loads, and looks every second from then on."""
+        """Loads, and looks twice a second from then on."""
         await self.refresh()
         task = asyncio.create_task(self._look(), name="directories")
         try:
@@ -125,8 +159,9 @@ class _Loader:
         self._told = told
         self._options: dict[tuple[str, str, str], Options] = {}
 
-    def tenants(self) -> list[Tenant]:
-        agents = self._agents()
+    def tenants(self, only: Collection[int] | None = None) -> list[Tenant]:
+        """All tenants, or those with these ids; without those that cannot be read."""
+        agents = self._agents(only)
         rows = defaultdict(list)
         c, r = schema.connection.c, schema.revision.c
         joined = schema.connection.join(
@@ -138,9 +173,13 @@ class _Loader:
             .select_from(joined)
             .order_by(c.name)
         )
+        wanted = select(schema.tenant).order_by(schema.tenant.c.id)
+        if only is not None:
+            query = query.where(c.tenant_id.in_(only))
+            wanted = wanted.where(schema.tenant.c.id.in_(only))
         for row in self._sql.execute(query).mappings():
             rows[row["tenant_id"]].append(row)
-        tenants = self._sql.execute(select(schema.tenant).order_by(schema.tenant.c.id)).mappings()
+        tenants = self._sql.execute(wanted).mappings()
         found = [self._tenant(tenant, rows[tenant["id"]], agents) for tenant in tenants]
         return [tenant for tenant in found if tenant is not None]
 
@@ -167,11 +206,23 @@ class _Loader:
             hook_token=SecretStr(secrets["hook_token"]),
             api_url=settings.get("api_url"),
             recording_hosts=tuple(settings.get("recording_hosts", ())),
+            recordings=RecordingAccess(**(settings.get("recordings") or {})),
             ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
             retention_days=(settings.get("retention") or {}).get("days", RETENTION_DAYS),
             exophones=settings.get("exophones", {}),
+            mask=Mask.of((settings.get("mask") or {}).get("customer_numbers")),
+            applets=self._applets(row["sid"], settings.get("applets")),
+            calls=_call_rules(settings.get("calls") or {}),
             connections=tuple(one for one in found if one is not None),
         )
+
+    def _applets(self, sid: str, stored: dict[str, Any] | None) -> Applets:
+        try:
+            return Applets.model_validate(stored or {})
+        except ValidationError as error:
+            if self._is_news(sid, 0, str(error.errors(include_input=False))):
+                log.error("applets left out: they cannot be used any more; apply them anew", extra={"tenant": sid})
+            return Applets()
 
     def _connection(self, row: RowMapping, country: str, agents: tuple[Agent, ...]) -> Connection | None:
         try:
@@ -204,9 +255,13 @@ class _Loader:
             self._options[key] = options_of(adapter, json.loads(written), country)
         return self._options[key]
 
-    def _agents(self) -> dict[str, list[Agent]]:
+    def _agents(self, only: Collection[int] | None) -> dict[str, list[Agent]]:
         agents = defaultdict(list)
-        for row in self._sql.execute(select(schema.agent).order_by(schema.agent.c.id)).mappings():
+        query = select(schema.agent).order_by(schema.agent.c.id)
+        if only is not None:
+            c = schema.connection.c
+            query = query.join(schema.connection, c.id == schema.agent.c.connection_id).where(c.tenant_id.in_(only))
+        for row in self._sql.execute(query).mappings():
             agents[row["connection_id"]].append(
                 Agent(
                     id=row["crm_id"],

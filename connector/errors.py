@@ -47,6 +47,28 @@ class IngressError(ConnectorError):
         self.field = field
 
 
+class Declined(ConnectorError):
+    """What somebody asked of Exotel is not done: it is wrong, not allowed, or refused by Exotel. Nothing happened.
+
+    `code` and `field` are those of the API's error body; `retry_at` (Unix seconds) is when it may be asked again, where
+    time alone mends it.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        field: str | None = None,
+        *,
+        retry_at: float | None = None,
+        log: str | None = None,
+    ) -> None:
+        super().__init__(message, log=log)
+        self.code = code
+        self.field = field
+        self.retry_at = retry_at
+
+
 # --- a CRM (or Exotel's API) said no, or nothing ---
 
 

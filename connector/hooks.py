@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select, update
@@ -64,7 +65,17 @@ APPLETS: Final = (
     Applet("Gather: Passthru after it", "gather", f"gather_tag_1={_LABEL}"),
     Applet("After the last IVR or Gather input: Passthru", "end"),
     Applet("Voicemail: Passthru after it", "voicemail"),
+    Applet("Recording from here on, by its API: Passthru", "record_start"),
+    Applet("    and until here", "record_stop"),
     Applet("Calls made by API: StatusCallback", "status"),
+)
+
+#: Applets that ask a URL while a caller waits, and where its box is.
+_ASKING: Final = (
+    ("connect", "Connect: parameters dynamically by a URL"),
+    ("playback", "Connect: recording playback dynamically by a URL"),
+    ("gather", "Gather: parameters dynamically by a URL"),
+    ("greeting", "Greeting or IVR menu: text from a URL"),
 )
 
 _EVENTS: Final = "/v2/accounts/{sid}/call-events?event="
@@ -126,7 +137,7 @@ def rotate(sql: Sql, box: SecretBox, sid: str, who: str = "cli") -> None:
         "updated_at": time.time(),
     }
     sql.execute(update(table).where(table.c.id == row.id).values(columns))
-    trail.changed(sql)
+    trail.changed(sql, [row.id])
     trail.record(sql, who, "hook.rotate", row.id)
 
 
@@ -134,6 +145,19 @@ def hook_urls(tenant: Tenant, base_url: str) -> list[tuple[str, str]]:
     """(place, capability URL) for every applet."""
     root = f"{base_url}/h/{tenant.hook_token.get_secret_value()}"
     return [(applet.place, f"{root}/{applet.path}") for applet in APPLETS]
+
+
+def applet_urls(tenant: Tenant, base_url: str) -> list[tuple[str, str]]:
+    """(place, capability URL) of each answer that the tenant's file has for an applet; the first of several first."""
+    root = f"{base_url}/h/{tenant.hook_token.get_secret_value()}"
+    found = []
+    for applet, place in _ASKING:
+        names = list(getattr(tenant.applets, applet))
+        for name in names:
+            alone = len(names) == 1 or name == "default"
+            query = "" if alone else f"?{urlencode({'name': name})}"
+            found.append((place if len(names) == 1 else f"{place} ({name})", f"{root}/{applet}{query}"))
+    return found
 
 
 def dialect_urls(tenant: Tenant, base_url: str, dialect: Dialect) -> list[tuple[str, str]]:
@@ -157,6 +181,10 @@ def describe(tenant: Tenant, config: Config) -> Iterator[str]:
     if len(tenant.connections) > 1:
         names = ", ".join(connection.name for connection in tenant.connections)
         yield f"Every connection gets the event; add connection=NAME to the query for one alone ({names})."
+    if asking := applet_urls(tenant, base_url):
+        yield ""
+        yield "Applets that ask while a caller waits for the answer:"
+        yield from _table(asking)
     for dialect in _fitting(tenant):
         yield ""
         yield f"A flow made for Exotel's own {dialect.title} connector may keep its URLs, with this host:"

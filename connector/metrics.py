@@ -1,18 +1,28 @@
 """What a Prometheus server may ask: labelled by adapter and by fixed words, never by tenant, connection or number."""
 
 import functools
+import os
+from collections import Counter as Counted
+from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from connector.store.views import Backlog, GateState
 
 REGISTRY: Final = CollectorRegistry()
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-ProcessCollector(namespace="connector", registry=REGISTRY)
+#: Names the folder where workers count (prometheus_client's multiprocess mode); unset where there is one process.
+WORKERS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+_PROCESS: Final = "process-"
+_NAMESPACE: Final = "connector"
+
+ProcessCollector(namespace=_NAMESPACE, registry=REGISTRY)
 
 _ACCEPTED: Final = Counter(
     "connector_events_accepted", "Hook requests durably stored.", ["dialect", "kind"], registry=REGISTRY
@@ -22,6 +32,16 @@ _ACCEPT_SECONDS: Final = Histogram(
     "connector_accept_seconds",
     "From the request's arrival to its acknowledgement.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0),
+    registry=REGISTRY,
+)
+_APPLETS: Final = Counter(
+    "connector_applet_answers", "Answers to applets, by how they were chosen.", ["applet", "by"], registry=REGISTRY
+)
+_APPLET_SECONDS: Final = Histogram(
+    "connector_applet_seconds",
+    "From the request's arrival to its answer, while a caller waits.",
+    ["applet"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 5.0),
     registry=REGISTRY,
 )
 _DELIVERED: Final = Counter(
@@ -52,6 +72,12 @@ def refused(code: str) -> None:
     _REFUSED.labels(code).inc()
 
 
+def applet_answered(applet: str, by: str, seconds: float) -> None:
+    """An applet was answered; `by`: owner, sticky, group, fallback, again, or template."""
+    _APPLETS.labels(applet, by).inc()
+    _APPLET_SECONDS.labels(applet).observe(seconds)
+
+
 def delivered(adapter: str, result: str) -> None:
     """An attempt on a delivery ended: done, dead, or the reason why it is pending."""
     _DELIVERED.labels(adapter, result).inc()
@@ -69,8 +95,18 @@ def crm_answered(adapter: str, status: int | None, seconds: float) -> None:
 
 
 def exposition(backlog: Iterable[Backlog], gates: Iterable[GateState]) -> bytes:
-    """All metrics as Prometheus reads them; the queue's are those of this moment."""
-    return generate_latest(REGISTRY) + generate_latest(_now(_Snapshot(backlog, gates)))
+    """All metrics as Prometheus reads them; the queue's are those of this moment.
+
+    Of several workers whichever is asked answers for all of them.
+    """
+    folder = os.environ.get(WORKERS_FOLDER)
+    counted = REGISTRY if folder is None else _of_workers(Path(folder))
+    return generate_latest(counted) + generate_latest(_registry_of(_Snapshot(backlog, gates)))
+
+
+def join_workers(index: int) -> None:
+    """Makes this process one of several, before anything is counted: `WORKERS_FOLDER` is where they count together."""
+    (Path(os.environ[WORKERS_FOLDER]) / f"{_PROCESS}{index}").write_text(str(os.getpid()))
 
 
 @functools.cache
@@ -90,24 +126,57 @@ class _Snapshot:
         deliveries = GaugeMetricFamily(
             "connector_backlog", "Deliveries that are not done.", labels=["adapter", "state", "reason"]
         )
-        oldest = GaugeMetricFamily(
-            "connector_oldest_due_seconds", "How long the oldest due delivery has waited.", labels=["adapter"]
+        due = GaugeMetricFamily(
+            "connector_due_deliveries",
+            "Deliveries that could be worked on now, and that nobody works on: more replicas would.",
+            labels=["adapter"],
         )
+        oldest = GaugeMetricFamily(
+            "connector_oldest_due_seconds", "How long the oldest of the due deliveries has waited.", labels=["adapter"]
+        )
+        waiting: Counted[str] = Counted()
         waited: dict[str, float] = {}
         for row in self._backlog:
             deliveries.add_metric([row.adapter, row.state, row.reason or ""], row.count)
+            waiting[row.adapter] += row.due
             waited[row.adapter] = max(waited.get(row.adapter, 0.0), row.oldest_due_s)
         for adapter, seconds in waited.items():
+            due.add_metric([adapter], waiting[adapter])
             oldest.add_metric([adapter], seconds)
         gates = GaugeMetricFamily(
             "connector_gates", "Accounts by what their gate allows: open, broken, paused.", labels=["adapter", "state"]
         )
         for gate in self._gates:
             gates.add_metric([gate.adapter, gate.state], gate.count)
-        yield from (deliveries, oldest, gates)
+        yield from (deliveries, due, oldest, gates)
 
 
-def _now(snapshot: _Snapshot) -> CollectorRegistry:
+class _Processes:
+    """What all workers' processes use, added up."""
+
+    def __init__(self, folder: Path) -> None:
+        self._pids = [int(file.read_text()) for file in folder.glob(f"{_PROCESS}*")]
+
+    def collect(self) -> Iterable[Metric]:
+        """For prometheus_client."""
+        found: dict[str, list[Metric]] = defaultdict(list)
+        for pid in self._pids:
+            for one in ProcessCollector(namespace=_NAMESPACE, pid=functools.partial(int, pid), registry=None).collect():
+                found[one.name].append(one)
+        for name, ones in found.items():
+            values = [sample.value for one in ones for sample in one.samples]
+            total, first = ones[0], ones[0].samples[0]
+            total.samples = [first._replace(value=min(values) if name.endswith("start_time_seconds") else sum(values))]
+            yield total
+
+
+def _of_workers(folder: Path) -> CollectorRegistry:
+    registry = _registry_of(_Processes(folder))
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]  # the library has no types here
+    return registry
+
+
+def _registry_of(collector: "_Snapshot | _Processes") -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(snapshot)
+    registry.register(collector)
     return registry

@@ -12,7 +12,7 @@ from typing import Any, cast
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from connector.errors import ConfigError, LeaseLost
+from connector.errors import ConfigError, CrmError, CrmUnavailable, LeaseLost, OutcomeUnknown, RateLimited
 
 #: An answer of an API is text of a few kilobytes; a larger one is a mistake that must not fill the memory.
 _MAX_ANSWER = 8 * 1024 * 1024
@@ -39,6 +39,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
+
+
+def passing(error: BaseException) -> bool:
+    """Whether a read may go through in a second: a fault that tells its own waiting time is not over by then."""
+    return isinstance(error, CrmUnavailable) and not isinstance(error, RateLimited) and error.retry_after_s is None
+
+
+def lost(error: BaseException, who: str, *, unsure: bool) -> CrmError:
+    """No answer came of `who`. `unsure`: something of a write had left, so that it may have been done."""
+    what = "did not answer in time" if isinstance(error, TimeoutError) else "could not be reached"
+    logged = f"{what}: {type(error).__name__}"
+    if unsure:
+        what = "gave no answer" if what == "could not be reached" else what
+        return OutcomeUnknown(f"{who} {what} after the request had left.", log=logged)
+    return CrmUnavailable(f"{who} {what}.", log=logged)
 
 
 class PublicOnly(AbstractResolver):

@@ -23,7 +23,7 @@ class Caller:
 
     #: Stable identity within a connection: digits of the E.164 number, the `sip:` address, other text, or `withheld`.
     key: str
-    #: What people read: `08884643606`, `+6591234567`, `sip:alice`, `Withheld number`.
+    #: What people read: `08884643606`, `+6591234567`, `sip:alice`, `Withheld number`; `…3606` where `masked`.
     text: str
     #: `+918884643606`; None where the caller has no number.
     e164: str | None = None
@@ -31,6 +31,8 @@ class Caller:
     spellings: tuple[str, ...] = ()
     #: How the number of a new contact is written (option `save_as`); `text` where there is no number.
     saved: str = ""
+    #: The tenant wants customers' numbers in no words: a contact's name included, its number field excepted.
+    masked: bool = False
 
 
 WITHHELD = "Withheld number"
@@ -84,7 +86,7 @@ def display(number: str | None, country: str) -> str:
     told = parse_number(number, country)
     if told is None:
         return WITHHELD
-    return _spellings(told, country).get("trunk_zero", told)
+    return spellings_of(told, country).get("trunk_zero", told)
 
 
 def caller_of(number: str | None, country: str, find_by: Sequence[Spelling], save_as: Spelling) -> Caller:
@@ -97,7 +99,7 @@ def caller_of(number: str | None, country: str, find_by: Sequence[Spelling], sav
     told = parse_number(number, country)
     if told is None:
         return Caller(key="withheld", text=WITHHELD, saved=WITHHELD)
-    forms = _spellings(told, country)
+    forms = spellings_of(told, country)
     if not forms:
         # A short code (`155260`) can be a contact's number; `anonymous` cannot.
         searched = (told,) if is_sip(told) or told.isdecimal() else ()
@@ -112,8 +114,8 @@ def caller_of(number: str | None, country: str, find_by: Sequence[Spelling], sav
 
 
 @lru_cache(maxsize=_CACHED)
-def _spellings(e164: str, country: str) -> dict[Spelling, str]:
-    """Every spelling of an E.164 number; empty where it is none."""
+def spellings_of(e164: str, country: str) -> dict[Spelling, str]:
+    """Every spelling of an E.164 number; empty where it is none. `country`: whose numbers are written nationally."""
     number = _number(e164, country) if is_number(e164) else None
     if number is None:
         return {}

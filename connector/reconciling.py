@@ -20,10 +20,11 @@ from sqlalchemy import Connection as Sql
 
 from connector import crm_http, hooks
 from connector.clock import SYSTEM
-from connector.commands import parse_time, print_json, print_table
+from connector.commands import parse_time
 from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
+from connector.output import print_json, print_table
 from connector.pipeline import statement as statements
 from connector.pipeline.accept import Received, event_of, store
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls

@@ -29,6 +29,8 @@ _NAME = (
 _USERINFO = re.compile(rf"({_COLON}{_SLASH}{_SLASH}){_BEFORE_AT}{_AT}", re.IGNORECASE)
 # `{hook_token}` is the route's own word for it.
 _HOOK = re.compile(rf"({_SLASH}h{_SLASH})(?!\{{){_PART}", re.IGNORECASE)
+#: A link of ours to a recording: its token opens it.
+_LINK = re.compile(rf"({_SLASH}r{_SLASH})[0-9a-f]{{32}}\.[A-Za-z0-9_-]+", re.IGNORECASE)
 _QUERY_SECRET = re.compile(rf"({_START}{_NAME}{_IS}){_PART}", re.IGNORECASE)
 _SECRET_NAME = re.compile(_NAME, re.IGNORECASE)
 # "Basic credentials" is prose; a word of small letters is a credential only where it is long.
@@ -44,9 +46,10 @@ _NUMBER = re.compile(r"(?<![\w.-])(?:\+|%2B)?\d{6,11}(\d{4})(?![\w-]|\.\d)")
 
 
 def redact(text: str) -> str:
-    """`text` without credentials in URLs, hook tokens, secrets in queries, and Authorization values."""
+    """`text` without credentials in URLs, tokens of hooks and recordings, secrets in queries, Authorization values."""
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
     text = _HOOK.sub(rf"\1{HIDDEN}", text)
+    text = _LINK.sub(rf"\1{HIDDEN}", text)
     text = _QUERY_SECRET.sub(rf"\1{HIDDEN}", text)
     return _HEADER.sub(rf"\1 {HIDDEN}", text)
 

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
-from connector.adapter import Adapter, Chat, Desk, EditableNotes, Files, Home, Leads, Sales, Settings, Tasks
+from connector.adapter import Adapter, Chat, Desk, EditableNotes, Files, Home, Leads, Owners, Sales, Settings, Tasks
 from connector.crm_http import CrmHttp
 from connector.errors import ConfigError
 from connector.options import Options
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 GROUP = "connector.adapters"
 
 #: Families, and the small capabilities after them, in the order in which docs name them.
-FAMILIES: tuple[type, ...] = (Desk, Sales, Chat, EditableNotes, Tasks, Leads, Files)
+FAMILIES: tuple[type, ...] = (Desk, Sales, Chat, EditableNotes, Tasks, Leads, Owners, Files)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ from connector import logs
 from connector.app import create_app
 from connector.config import Config
 from connector.errors import ConnectorError
+from connector.sockets import inherited_sockets, listen
 from connector.store.opening import readable
 from connector.web.keys import HOME
 
@@ -30,18 +32,21 @@ else:
 #: what was accepted is stored, and what a CRM was told is found out at the next start.
 _REQUESTS_S: Final = 8.0
 _DRAIN_S: Final = 28.0
-#: A burst of calls waits in the kernel rather than being refused.
-_BACKLOG: Final = 1024
-#: systemd hands sockets over from this descriptor on (sd_listen_fds(3)).
-_FIRST_SOCKET: Final = 3
 
 
 def serve(config: Config, say: Callable[[str], None] = print) -> None:
     """Serves until SIGTERM or SIGINT. Raises `ConfigError`, and `ConnectorError` where address or store is taken."""
-    logs.set_up(config.log_format)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _set_up_logs(config)
+    token = config.beside("token")
+    is_first = token is not None and not token.exists()
+
+    def ready(url: str) -> None:
+        if is_first:
+            say(f"connector: the operator's API token is in {token}")
+        say(f"connector: serving on {url}")
+
     with locked(config), readable(config):
-        run(_serve(config, say))
+        run(_serve(config, ready, tuple(inherited_sockets())))
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -69,17 +74,27 @@ def locked(config: Config) -> Iterator[None]:
         lock.release()
 
 
+def serve_as_worker(
+    config: Config, sockets: tuple[socket.socket, ...], lifeline: int, ready: Callable[[str], None]
+) -> None:
+    """Serves as one of several, until SIGTERM or until the pipe `lifeline` ends. Raises as `serve`."""
+    _set_up_logs(config)
+    with readable(config):
+        run(_serve(config, ready, sockets, lifeline))
+
+
 @contextlib.asynccontextmanager
-async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """The app behind inherited sockets, else host and port (0: any free one); gives its URL. On leaving it drains."""
+async def serving(
+    app: web.Application, host: str, port: int, inherited: tuple[socket.socket, ...] = (), *, shared: bool = False
+) -> AsyncIterator[str]:
+    """The app behind inherited sockets, else host and port (0: any free one); gives its URL. On leaving it drains.
+
+    `shared`: other processes listen there as well.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_REQUESTS_S)
     try:
         await runner.setup()
-        sockets = inherited_sockets()
-        for inherited in sockets:
-            await web.SockSite(runner, inherited, backlog=_BACKLOG).start()
-        if not sockets:
-            await _listen(runner, host, port)
+        await listen(runner, host, port, inherited, shared=shared)
         address = runner.addresses[0]
         if isinstance(address, tuple):
             app[HOME].bound_to(address[0], address[1])
@@ -88,49 +103,41 @@ async def serving(app: web.Application, host: str, port: int) -> AsyncIterator[s
         await runner.cleanup()
 
 
-def inherited_sockets() -> list[socket.socket]:
-    """Listening sockets that the service manager opened for this process (LISTEN_PID, LISTEN_FDS)."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    # They are ours alone: a child must not take them for its own.
-    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-        os.environ.pop(name, None)
-    sockets = [socket.socket(fileno=descriptor) for descriptor in range(_FIRST_SOCKET, _FIRST_SOCKET + count)]
-    for inherited in sockets:
-        inherited.setblocking(False)
-        inherited.set_inheritable(False)
-    return sockets
+async def stopped(lifeline: int | None = None) -> None:
+    """Returns at the first SIGTERM or SIGINT, or when the pipe `lifeline` ends; a second signal has its usual effect.
 
-
-async def stopped() -> None:
-    """Returns at the first SIGTERM or SIGINT; a second one has its usual effect."""
+    A worker takes any number of SIGTERM: the service manager sends one to every process of the service.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
+    signals = (signal.SIGTERM, signal.SIGINT) if lifeline is None else (signal.SIGTERM,)
     for number in signals:
         loop.add_signal_handler(number, stop.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, stop.set)
     await stop.wait()
+    if lifeline is not None:
+        loop.remove_reader(lifeline)
+        return
     for number in signals:
         loop.remove_signal_handler(number)
 
 
-async def _serve(config: Config, say: Callable[[str], None]) -> None:
-    token = config.beside("token")
-    is_first = token is not None and not token.exists()
-    async with serving(create_app(config), config.host, config.port) as url:
-        if is_first:
-            say(f"connector: the operator's API token is in {token}")
-        say(f"connector: serving on {url}")
-        await stopped()
+def _set_up_logs(config: Config) -> None:
+    logs.set_up(config.log_format)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+async def _serve(
+    config: Config, ready: Callable[[str], None], inherited: tuple[socket.socket, ...], lifeline: int | None = None
+) -> None:
+    shared = lifeline is not None
+    async with serving(create_app(config), config.host, config.port, inherited, shared=shared) as url:
+        # What was loaded stays: a search for garbage that went through thousands of connections would hold up requests.
+        gc.collect()
+        gc.freeze()
+        ready(url)
+        await stopped(lifeline)
         last_resort = threading.Timer(_DRAIN_S, os._exit, (1,))
         last_resort.daemon = True
         last_resort.start()
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_address=True).start()
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConnectorError(f"cannot listen on {host}:{port}: {reason}") from None

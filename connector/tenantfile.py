@@ -26,8 +26,11 @@ from pydantic import (
     model_validator,
 )
 
+from connector.applets import Applets
 from connector.errors import ConfigError
-from connector.tenants import RETENTION_LEAST_DAYS
+from connector.hours import parse_hours
+from connector.masking import Rule
+from connector.tenants import LINK_DAYS, RETENTION_LEAST_DAYS
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -80,6 +83,11 @@ def _host(value: str) -> str:
     return value.lower()
 
 
+def _count(value: object) -> object:
+    # The file's scalars are text.
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,6}", value) else value
+
+
 def _fits_a_path(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[A-Za-z0-9._~-]+", value.get_secret_value()):
         raise ValueError("stands in a URL: letters, digits and . _ ~ - only")
@@ -119,10 +127,40 @@ class IngressPart(_Part):
         return self
 
 
+class CallsPart(_Part):
+    """How calls are placed (click to call); the limits are Exotel's (reference exotel.md §6.1)."""
+
+    record: bool = False
+    channels: Literal["single", "dual"] = "single"
+    time_limit_s: Annotated[int, Field(ge=1, le=14_400)] | None = None
+    ring_s: Annotated[int, Field(ge=1, le=60)] | None = None
+    retries: Annotated[int, Field(ge=0, le=3)] | None = None
+    hours: dict[str, str | list[str]] | None = None
+
+    @model_validator(mode="after")
+    def _hours_are_hours(self) -> "CallsPart":
+        if self.hours is not None:
+            parse_hours(self.hours)
+        return self
+
+
 class RetentionPart(_Part):
     """How long finished calls are kept."""
 
     days: Annotated[int, Field(ge=RETENTION_LEAST_DAYS, le=3650)]
+
+
+class RecordingsPart(_Part):
+    """Who may open the links to recordings, and for how many days after the call."""
+
+    open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
+    days: Annotated[int, BeforeValidator(_count)] = Field(default=LINK_DAYS, ge=1, le=3650)
+
+
+class MaskPart(_Part):
+    """What people see of customers' numbers."""
+
+    customer_numbers: Rule = "whole"
 
 
 class ConnectionPart(_Part):
@@ -149,9 +187,13 @@ class TenantPart(_Part):
     api_url: Annotated[str | dict[str, str], BeforeValidator(_addresses)] | None = None
     recording_hosts: list[Annotated[str, AfterValidator(_host)]] | None = None
     hook_token: Annotated[SecretStr, Field(min_length=8, max_length=128), AfterValidator(_fits_a_path)] | None = None
+    recordings: RecordingsPart | None = None
     ingress: IngressPart | None = None
     retention: RetentionPart | None = None
     exophones: dict[str, str] | None = None
+    mask: MaskPart | None = None
+    applets: Applets | None = None
+    calls: CallsPart | None = None
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 

@@ -5,6 +5,7 @@ process is seen within a second, and looked for before any 401).
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -12,6 +13,9 @@ from typing import Any, Final, Literal
 from pydantic import SecretStr
 
 from connector.adapter import Agent
+from connector.applets import Applets
+from connector.hours import Hours
+from connector.masking import Mask
 from connector.options import Options
 
 #: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
@@ -25,6 +29,35 @@ class Ingress:
 
     open: bool = False
     allow_from: tuple[str, ...] = ()
+
+
+#: A link that leaves the CRM, in a forwarded ticket or an export, is good for a month; nearly every call is listened to
+#: within that time, and whoever is signed in can listen later too.
+LINK_DAYS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingAccess:
+    """Who may open our links to recordings: `signed_in` alone, or also anyone with the link for so many days."""
+
+    open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
+    days: int = LINK_DAYS
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """How calls are placed for a tenant; None: Exotel's own default (reference exotel.md §6.1)."""
+
+    record: bool = False
+    channels: Literal["single", "dual"] = "single"
+    #: Longest call.
+    time_limit_s: int | None = None
+    #: How long either side is rung.
+    ring_s: int | None = None
+    #: How often an agent who did not pick up is rung again.
+    retries: int | None = None
+    #: When calls may be placed, in the tenant's time zone; None: always.
+    hours: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +95,15 @@ class Tenant:
     #: Whose word the region is: the operator's, Exotel's own (both regions were asked), or the SID's rule.
     region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
+    recordings: RecordingAccess = RecordingAccess()
     ingress: Ingress = Ingress()
     #: A finished call is kept for so long; see `pipeline.retention`.
     retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)
+    #: What people see of customers' numbers; None: all of them.
+    mask: Mask | None = None
+    applets: Applets = field(default_factory=Applets)
+    calls: CallRules = CallRules()
     connections: tuple[Connection, ...] = ()
 
     def connection(self, name: str) -> Connection | None:
@@ -82,14 +120,21 @@ class Directory:
     tenants_by_id: Mapping[int, Tenant] = field(default_factory=dict)
     hooks: Mapping[str, Tenant] = field(default_factory=dict)
     connections: Mapping[str, Connection] = field(default_factory=dict)
+    #: `Connection.account` -> the connections that share its quota
+    accounts: Mapping[str, list[Connection]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, version: int, tenants: list[Tenant]) -> "Directory":
         """A directory of these tenants."""
+        accounts = defaultdict(list)
+        for tenant in tenants:
+            for connection in tenant.connections:
+                accounts[connection.account].append(connection)
         return cls(
             version=version,
             tenants={t.sid: t for t in tenants},
             tenants_by_id={t.id: t for t in tenants},
             hooks={hashlib.sha256(t.hook_token.get_secret_value().encode()).hexdigest(): t for t in tenants},
             connections={c.id: c for t in tenants for c in t.connections},
+            accounts=accounts,
         )

@@ -14,7 +14,10 @@ from connector.errors import ConfigError
 from connector.store import schema, trail
 from connector.store.database import Database
 
+#: What every token may do.
 SCOPES: Final = ("read", "replay", "call")
+#: Sees customers' numbers whole where their tenant masks them; a token has it only where it was asked for.
+NUMBERS: Final = "numbers"
 #: Makes a leaked token recognisable, for people and for scanners.
 PREFIX: Final = "ctk_"
 _OPERATOR: Final = "operator"
@@ -40,12 +43,13 @@ def add_user(sql: Sql, name: str, sid: str | None, who: str = "cli") -> int:
     return user_id
 
 
-def add_token(sql: Sql, user_id: int, who: str = "cli") -> str:
-    """Makes an API token of the user, with all scopes, and returns it."""
+def add_token(sql: Sql, user_id: int, who: str = "cli", *, numbers: bool = False) -> str:
+    """Makes an API token of the user and returns it. `numbers`: it sees customers' numbers that tenants mask."""
     token = PREFIX + secrets.token_urlsafe(32)
-    row = {"user_id": user_id, "hash": hash_of(token), "scopes": ",".join(SCOPES), "created_at": time.time()}
+    scopes = (*SCOPES, NUMBERS) if numbers else SCOPES
+    row = {"user_id": user_id, "hash": hash_of(token), "scopes": ",".join(scopes), "created_at": time.time()}
     sql.execute(insert(schema.api_token).values(row))
-    trail.record(sql, who, "token.add", detail={"user_id": user_id})
+    trail.record(sql, who, "token.add", detail={"user_id": user_id, "numbers": numbers})
     return token
 
 

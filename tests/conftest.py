@@ -31,4 +31,4 @@ def both_databases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     stores = databases.PostgresStores(request.getfixturevalue("postgres"))
     monkeypatch.setattr(databases, "current", stores)
     yield request.param
-    stores.drop()
+    stores.give_back()

@@ -10,8 +10,8 @@ from connector.adapter import Entry, Quota, stamped
 _LONGEST = 3900
 #: Names have no documented limit; nobody's is longer.
 _LONGEST_NAME = 255
-#: A recording of Exotel's, wherever it stands in the text.
-_RECORDING = re.compile(r"https?://[^\s/]+/exotelrecordings/\S+")
+#: The connector's own link to a recording, wherever it stands in the text.
+_RECORDING = re.compile(r"https?://\S+/r/[0-9a-f]{32}\.\S+")
 _NUMBER = re.compile(r"[+\d\s().\-/]+")
 _PROPERTY = re.compile(r"\bcf_\w+|\bpriority\b|\bassigned_group_id\b")
 _OLD = "not the latest conversation"

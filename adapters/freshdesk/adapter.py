@@ -41,7 +41,6 @@ _DONE = (4, 5)  # resolved, closed; other numbers are open, also the account's o
 #: Without it the list holds tickets of the last 30 days only (Tickets, list all).
 _EVER = "2000-01-01T00:00:00Z"
 _PAGES = 10
-_ATTACHED = 20 * 1024 * 1024
 
 
 class FreshdeskSettings(Settings):
@@ -204,7 +203,7 @@ class Freshdesk(Adapter[FreshdeskSettings], Desk, EditableNotes, Files):
         await self.http.put(f"conversations/{note.id}", {"body": entry.html + stamp(key)})
 
     async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
-        if len(content) > _ATTACHED:
+        if len(content) > self.largest_file:
             raise Rejected("Freshdesk takes files of at most 20 MB.", parts=("recording",))
         # a file hangs on a note of its own, whose words hold the key
         form = aiohttp.FormData({"body": stamp(key), "private": "true"}, quote_fields=False)  # names as they are

@@ -17,7 +17,21 @@ from adapters.freshsales.fields import mandatory, part_of
 from adapters.freshsales.logs import LogId, Timeline, logged
 from adapters.freshsales.settings import FreshsalesOptions, FreshsalesSettings
 from adapters.freshsales.wire import code_of, form_of, hides_429, is_duplicate, messages, quota_of, with_number
-from connector.adapter import Adapter, Agent, Caller, Checked, Entry, Kind, Lookup, Quota, Ref, Sales, Tasks, stamped
+from connector.adapter import (
+    Adapter,
+    Agent,
+    Caller,
+    Checked,
+    Entry,
+    Kind,
+    Lookup,
+    Owners,
+    Quota,
+    Ref,
+    Sales,
+    Tasks,
+    stamped,
+)
 from connector.errors import AuthFailed, CannotTell, ConfigError, CrmUnavailable, Rejected
 from connector.exotel.model import Call
 from connector.options import Spelling
@@ -28,7 +42,7 @@ _PAGE = 100
 _SHOWN_AFTER_S = 60.0
 
 
-class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks):
+class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
     name, title = "freshsales", "Freshsales"
     settings_model, options_model = FreshsalesSettings, FreshsalesOptions
     options: FreshsalesOptions
@@ -158,6 +172,10 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks):
             task["owner_id"] = owner
         made = await self.http.post("tasks", {"task": task})
         return Ref("task", str(made["task"]["id"]), self._person(contact.kind, contact.id).url)
+
+    async def find_owner(self, contact: Ref) -> str | None:
+        owner = await self._owner_of(contact)
+        return None if owner is None else str(owner)
 
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         if kind == "contact":

@@ -13,7 +13,8 @@ _DUE_AFTER = timedelta(days=1)
 
 def contact_of(key: str, caller: Caller, name: str) -> dict[str, Any]:
     """A new contact; what is no number (withheld, `sip:`) is a name only, and an e-mail address is never made up."""
-    contact = {"first_name": one_line(name) or "Unknown", "last_name": one_line(caller.saved), "external_id": key}
+    last_name = caller.text if caller.masked else caller.saved
+    contact = {"first_name": one_line(name) or "Unknown", "last_name": one_line(last_name), "external_id": key}
     if caller.e164 or caller.saved.isdecimal():
         contact["mobile_number"] = caller.saved
     return {"contact": contact}

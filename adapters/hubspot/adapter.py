@@ -48,6 +48,7 @@ from connector.adapter import (
     Grant,
     Kind,
     Lookup,
+    Owners,
     Quota,
     Ref,
     Sales,
@@ -70,7 +71,7 @@ _BATCH: Final = 100
 _NEW: Final = {"hs_pipeline": "0", "hs_pipeline_stage": "1"}
 
 
-class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Desk, EditableNotes):
+class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNotes):
     name, title = "hubspot", "HubSpot"
     settings_model, options_model = HubSpotSettings, HubSpotOptions
     options: HubSpotOptions
@@ -226,6 +227,9 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Desk, EditableNotes):
             BODY["tasks"]: entry.html + stamp(key),
         }
         return await self._objects.create("task", properties, [("contact", contact.id)], contact)
+
+    async def find_owner(self, contact: Ref) -> str | None:
+        return (await self._objects.get(contact, properties=OWNER))["properties"].get(OWNER) or None
 
     def _logged(self, key: str, call: Call, entry: Entry) -> dict[str, str]:
         title = {"hs_call_title": subject_of(entry.subject)}

@@ -52,6 +52,8 @@ def call_properties(call: Call) -> dict[str, str]:
     inbound = call.direction == "inbound"
     unreached = ("NO_ANSWER", _NO_ANSWER) if inbound else _UNREACHED.get(call.status, ("NO_ANSWER", _NO_ANSWER))
     status, disposition = _OUTCOMES.get(call.outcome, unreached)
+    if call.machine:
+        disposition = None  # nobody was connected to anybody
     ends = (call.customer_number, call.exophone) if inbound else (call.exophone, call.customer_number)
     # A player takes https only (§6); the words name any other link as well.
     recording = call.recording_url if (call.recording_url or "").startswith("https://") else None

@@ -23,6 +23,7 @@ class LocalSettings(Settings):
 class LocalDesk(Adapter[LocalSettings], Desk, EditableNotes):
     name, title = "local", "Local desk"
     settings_model = LocalSettings
+    read_at_home = True
     options_model: ClassVar[type[Options]] = DeskOptions
     lookup: ClassVar[dict[Kind, Lookup]] = {"contact": "unique", "ticket": "unique", "note": "unique"}
     #: A store that is busy has kept nothing.

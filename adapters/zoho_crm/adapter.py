@@ -6,10 +6,13 @@ Quirks: a 2xx can refuse the record inside; nothing found is 204 without a body;
 and owner of a call stay as they were made; answered calls need a duration, missed ones must not have one.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, ClassVar
+
+import aiohttp
 
 from adapters.zoho_crm.fields import (
     call_fields,
@@ -39,14 +42,18 @@ from connector.adapter import (
     Caller,
     Checked,
     Entry,
+    Files,
     Grant,
     Kind,
     Leads,
     Lookup,
+    Owners,
     Quota,
     Ref,
     Sales,
     Tasks,
+    is_marked,
+    marked,
     stamped,
 )
 from connector.errors import AuthFailed, CannotTell, CrmError, CrmUnavailable, NotFound, Rejected
@@ -54,6 +61,7 @@ from connector.exotel.model import Call
 
 #: In a call log's subject: what the contact or lead is called in the CRM.
 _NAME = "{contact}"
+_NUMBER_IN_NAME = re.compile(r"\+?\d[\d\s().-]{5,}\d")
 _MODULES: Mapping[Kind, str] = {"contact": "Contacts", "lead": "Leads", "call_log": "Calls"}
 #: Option `follow_up` -> module, and the related list in which open ones are; a call that is over is in another list.
 _FOLLOW_UPS = {"task": "Tasks", "event": "Events", "call": "Calls"}
@@ -64,12 +72,16 @@ _PAGES = 10
 _PAGE = 200
 
 
-class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
+class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     name, title = "zoho_crm", "Zoho CRM"
     settings_model, options_model = ZohoCrmSettings, ZohoCrmOptions
     options: ZohoCrmOptions
     default_words: ClassVar[Mapping[str, Mapping[str, str]]] = {
-        "log_subject": {"missed": f"Missed call from {_NAME} ({{{{ number }}}})"}
+        "log_subject": {
+            "missed": f"Missed call from {_NAME} ({{{{ number }}}})",
+            # an outgoing call has a second of duration at least, so that the subject says that nobody was reached
+            "outbound": "Outgoing call to {{ number }}{% if not duration_s %} - {{ outcome }}{% endif %}",
+        }
     }
     authorization = "Zoho-oauthtoken {token}"
     account_by_login = True
@@ -83,12 +95,15 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
         "lead": "none",
         "call_log": "listing",
         "task": "listing",
+        "file": "listing",
     }
+    files_on: ClassVar = ("call_log",)
     #: A record that is locked, or in a blueprint, is free again after a while; a missing right is no bad login.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {
         (423, None): CrmUnavailable,
         (403, "NO_PERMISSION"): Rejected,
         (403, "PERMISSION_DENIED"): Rejected,
+        (413, None): Rejected,
     }
 
     @property
@@ -234,7 +249,23 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
         }
         return await self._insert("task", _FOLLOW_UPS[kind], body)
 
+    async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
+        # its name is the only place for a key
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename=marked(key, name), content_type=mime)
+        made = await self.http.write("POST", f"Calls/{to.id}/Attachments", form=form)
+        return self._ref("file", str(details_of(item_of(made.body))["id"]), "Calls", shown=to)
+
+    async def find_owner(self, contact: Ref) -> str | None:
+        owner = (await self._person_of(contact, ["Owner"])).get("Owner") or {}
+        return str(owner["id"]) if owner.get("id") else None
+
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
+        if kind == "file" and parent is not None:
+            async for row in self._listed(f"Calls/{parent.id}/Attachments", "data", {"fields": "File_Name"}):
+                if is_marked(key, row.get("File_Name") or ""):
+                    return self._ref("file", str(row["id"]), "Calls", shown=parent)
+            return None
         module = self._module_of(kind)
         field = self.options.key_field
         if field:
@@ -265,7 +296,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
         return {self.options.key_field: key} if self.options.key_field else {}
 
     def _words(self, subject: str, key: str, entry: Entry, name: str | None) -> dict[str, Any]:
-        line = one_line(entry.subject.replace(_NAME, name or "Unknown"), "Call")
+        line = one_line(entry.subject.replace(_NAME, _without_number(name or "") or "Unknown"), "Call")
         mark = "" if self.options.key_field else f"[ref {key}]"
         return {subject: line, "Description": description(entry.text, mark), **self._key(key)}
 
@@ -346,9 +377,17 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads):
     def _module_of(self, kind: Kind) -> str:
         return _MODULES.get(kind) or _FOLLOW_UPS.get(self.options.follow_up, "Tasks")
 
-    def _ref(self, kind: Kind, id_: str, module: str | None = None) -> Ref:
+    def _ref(self, kind: Kind, id_: str, module: str | None = None, *, shown: Ref | None = None) -> Ref:
+        """`shown`: the record on whose page it is seen, where it has none of its own."""
+        if shown is not None:
+            return Ref(kind, id_, shown.url)
         web = DATA_CENTERS[self.settings.data_center].web
         return Ref(kind, id_, self.at(f"https://{web}/crm/tab/{module or _MODULES[kind]}/{id_}"))
+
+
+def _without_number(name: str) -> str:
+    """A contact's name without the number that some connectors make part of it; a subject has its own words for it."""
+    return " ".join(_NUMBER_IN_NAME.sub(" ", name).split())
 
 
 def _owner(entry: Entry) -> dict[str, Any]:

@@ -9,6 +9,8 @@ missing scope may be answered 401; public comments are mailed to the customer; n
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
+import aiohttp
+
 from adapters.zoho_desk.fields import fields_of, is_duplicate, mandatory, refused
 from adapters.zoho_desk.settings import ZohoDeskOptions, ZohoDeskSettings
 from adapters.zoho_desk.wire import WAITS_S, alike, call_facts, one_line, phone_of, quota_of, searched, subject_of
@@ -20,12 +22,15 @@ from connector.adapter import (
     Desk,
     EditableNotes,
     Entry,
+    Files,
     Grant,
     Kind,
     Lookup,
     Quota,
     Ref,
     Sales,
+    is_marked,
+    marked,
     stamp,
     stamped,
 )
@@ -41,7 +46,7 @@ _NEEDED = (
 _REFUSED = (401, 403)  # a missing scope shows up as either
 
 
-class ZohoDesk(Adapter[ZohoDeskSettings], Desk, EditableNotes, Sales):
+class ZohoDesk(Adapter[ZohoDeskSettings], Desk, EditableNotes, Sales, Files):
     name, title = "zoho_desk", "Zoho Desk"
     settings_model, options_model = ZohoDeskSettings, ZohoDeskOptions
     default_options: ClassVar = {
@@ -62,6 +67,7 @@ class ZohoDesk(Adapter[ZohoDeskSettings], Desk, EditableNotes, Sales):
         "ticket": "listing",
         "note": "listing",
         "call_log": "listing",
+        "file": "listing",
     }
     findable_after_s = 300.0
     #: What the plan does not include is no bad login.
@@ -196,6 +202,14 @@ class ZohoDesk(Adapter[ZohoDeskSettings], Desk, EditableNotes, Sales):
         ticket, _, comment = note.id.partition("/")
         await self.http.patch(f"tickets/{ticket}/comments/{comment}", {"content": entry.html + stamp(key)})
 
+    async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
+        # its name is the only place for a key; what is not public the customer does not see
+        form = aiohttp.FormData()
+        form.add_field("file", content, filename=marked(key, name), content_type=mime)
+        query = {"isPublic": "false"}
+        made = await self.http.write("POST", f"tickets/{to.id}/attachments", form=form, query=query)
+        return Ref("file", str(made.body["id"]), to.url)
+
     async def find_open_ticket(self, contact: Ref) -> Ref | None:
         query = {"sortBy": "-createdTime", "limit": "50"}
         for row in _rows(await self.http.get(f"contacts/{contact.id}/tickets", query)):
@@ -237,6 +251,10 @@ class ZohoDesk(Adapter[ZohoDeskSettings], Desk, EditableNotes, Sales):
                     found := await self._marked_one(kind, key, "calls", [row])
                 ):
                     return found
+        elif kind == "file":
+            async for row in self._listed(f"tickets/{parent.id}/attachments", newest, size=100, pages=10):
+                if is_marked(key, row.get("name") or ""):
+                    return Ref("file", str(row["id"]), parent.url)
         else:
             path = f"tickets/{parent.id}/comments"
             async for row in self._listed(path, {"sortBy": "-commentedTime"}, size=100, pages=10):

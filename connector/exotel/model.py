@@ -1,14 +1,32 @@
 """What Exotel tells, in our terms: `CallEvent` is one request, `Call` is all events of one CallSid folded together."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 #: What a request of Exotel's is; `details` is a record of Call Details that we asked for.
 EventKind = Literal[
-    "popup", "answered", "automated_answered", "missed", "ivr", "gather", "end", "voicemail", "status", "details"
+    "popup",
+    "answered",
+    "automated_answered",
+    "missed",
+    "ivr",
+    "gather",
+    "end",
+    "voicemail",
+    "status",
+    "record_start",
+    "record_stop",
+    "leg",
+    "recording",
+    "details",
 ]
+#: Orders to record the call, or to stop: they come amid a flow and say nothing of how the call ends.
+ORDERS: Final = frozenset({"record_start", "record_stop"})
+#: Callbacks of what we asked Exotel for: a supervisor's leg, a recording.
+CALLBACKS: Final = frozenset({"leg", "recording"})
+
 Direction = Literal["inbound", "outbound"]
 Status = Literal[
     "ringing",
@@ -76,6 +94,8 @@ class CallEvent(_Frozen):
     #: From the second leg's dial on, ringing included, seconds.
     dial_duration_s: int | None = None
     recording_url: str | None = None
+    #: RecordingAvailableBy: until when the file is there.
+    recording_available_by: datetime | None = None
     legs: list[Leg] = Field(default_factory=list)
     #: When it happened by Exotel's clock, +05:30.
     occurred_at: datetime | None = None
@@ -107,6 +127,16 @@ class AgentRung(_Frozen):
     answered: bool | None = None
     #: A popup said that the attempt is over.
     free: bool = False
+
+
+class Unreached(_Frozen):
+    """Who did not come to the phone in a call that we placed, and how: no-answer, busy, failed or canceled.
+
+    The agent is rung first. A customer who is `canceled` was still being rung when the agent hung up.
+    """
+
+    who: Literal["agent", "customer"]
+    status: Status
 
 
 class Link(_Frozen):
@@ -145,11 +175,17 @@ class Call(_Frozen):
     digits: tuple[Digits, ...] = ()
     duration_s: int | None = None
     recording_url: str | None = None
+    #: Until when Exotel promised the file of `recording_url`.
+    recording_available_by: datetime | None = None
     legs: tuple[Leg, ...] = ()
     started_at: datetime | None = None
     ended_at: datetime | None = None
     disconnected_by: str | None = None
     custom_field: str | None = None
+    #: Of a placed call that nobody had: who was not reached, where it is told.
+    unreached: Unreached | None = None
+    #: A machine took the call that we placed.
+    machine: bool = False
     #: An agent was rung and neither a Terminal popup nor an end of the call came since.
     agent_open: bool = False
     #: Unix time (UTC) of the newest event's arrival, and of the newest terminal event's (None: none came).

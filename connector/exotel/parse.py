@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from connector.errors import IngressError
 from connector.exotel.legs import number_of, read_legs, side_of
-from connector.exotel.model import CallEvent, Direction, EventKind, EventType, Leg, Status, Tag
+from connector.exotel.model import CALLBACKS, ORDERS, CallEvent, Direction, EventKind, EventType, Leg, Status, Tag
 from connector.exotel.wire import branch, count_of, fold_keys, merge, text_of, time_of, unbracket, word_of
 from connector.phone import is_number, is_sip
 
@@ -30,6 +30,10 @@ _KINDS: Final[Mapping[str, EventKind]] = {
     "end": "end",
     "voicemail": "voicemail",
     "status": "status",
+    "record_start": "record_start",
+    "record_stop": "record_stop",
+    "callback/leg": "leg",
+    "callback/recording": "recording",
 }
 _EVENT_TYPES: Final[Mapping[str, EventType]] = {
     "dial": "dial",
@@ -73,6 +77,9 @@ def parse_request(
     kind = kind_of(event)
     raw = merge(query, content_type, body)
     call_sid = call_sid_of(raw)
+    if kind in CALLBACKS:
+        # of one leg, or of one file: nothing in it is a fact of the call (reference exotel.md §4.3)
+        return CallEvent(kind=kind, call_sid=call_sid, raw=raw)
     return _Reader(kind, call_sid, raw, country).event()
 
 
@@ -141,6 +148,7 @@ class _Reader:
             duration_s=self.talk_time(status, answered),
             dial_duration_s=count_of(self.params.get("dialcallduration")),
             recording_url=self.recording_url(),
+            recording_available_by=self.time("recordingavailableby"),
             legs=self.legs,
             occurred_at=self.time("currenttime") or (self.time("eventtime") if kind == "status" else None),
             created_at=self.time("created") or self.time("datecreated"),
@@ -215,6 +223,8 @@ class _Reader:
             return self.popup_verdict(), None
         if self.kind in ("ivr", "gather", "end"):
             return "ivr", None
+        if self.kind in ORDERS:
+            return "unknown", None
         if self.kind == "status":
             return self.callback_verdict()
         return self.passthru_verdict()
@@ -280,12 +290,12 @@ class _Reader:
     def talk_time(self, status: Status, answered: bool | None) -> int | None:
         """Seconds that customer and agent talked; 0 only where the request says so, None where it does not tell.
 
-        Never DialCallDuration, which counts ringing (reference exotel.md §2.7). What a voicemail, IVR or gather
+        Never DialCallDuration, which counts ringing (reference exotel.md §2.7). What a voicemail, IVR, gather or record
         request carries of it is left over from an earlier connect.
         """
         if self.kind == "status":
             return self.conversation()
-        if status in ("voicemail", "ivr") or self.kind == "popup":
+        if status in ("voicemail", "ivr") or self.kind == "popup" or self.kind in ORDERS:
             return None
         told = [leg.on_call_duration_s for leg in self.legs if leg.on_call_duration_s is not None]
         talk = max(told, default=None)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from connector.adapter import Adapter, Chat, Desk
+from connector.adapter import Adapter, Chat, Desk, Owners
 from connector.errors import (
     AuthFailed,
     ConfigError,
@@ -204,10 +204,12 @@ async def _reads(crm: Connected) -> list[Operation]:
                     lambda kind=write.kind, parent=parent: adapter.find_by_key(kind, crm.key(kind), parent),  # type: ignore[misc]
                 )
             )
-    if isinstance(adapter, (Desk, Chat)):
+    if isinstance(adapter, (Desk, Chat, Owners)):
         contact = await crm.parent(next(write for write in writes_of(type(adapter)) if write.parents == ("contact",)))
         if isinstance(adapter, Desk):
             operations.append(Operation("find_open_ticket", lambda: crm.any.find_open_ticket(contact)))
+        if isinstance(adapter, Owners):
+            operations.append(Operation("find_owner", lambda: crm.any.find_owner(contact)))
         if isinstance(adapter, Chat):
             operations.append(
                 Operation("find_open_conversation", lambda: crm.any.find_open_conversation(contact, crm.agent))

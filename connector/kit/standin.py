@@ -18,7 +18,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Any, ClassVar, cast
 
 import click
 from aiohttp import web
@@ -50,6 +52,35 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     """`body` as a JSON answer."""
     data = json.dumps(body, ensure_ascii=False).encode()
     return web.Response(status=status, body=data, headers=headers, content_type="application/json", charset="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a form of several: a value, or a file where it has a name."""
+
+    name: str
+    filename: str | None
+    content_type: str
+    content: bytes = field(repr=False)
+
+
+async def parts_of(request: web.Request) -> list[Part]:
+    """The parts of a `multipart/form-data` body; none where it is no such body.
+
+    `Request.post` would leave files open where the client does not wait for the answer, as some faults have it.
+    """
+    head = f"Content-Type: {request.headers.get('Content-Type', '')}\r\n\r\n".encode()
+    message = BytesParser(policy=HTTP).parsebytes(head + await request.read())
+    parts = message.get_payload() if message.is_multipart() else []
+    return [
+        Part(
+            str(part.get_param("name", "", "content-disposition")),
+            part.get_filename(),
+            part.get_content_type(),
+            part.get_payload(decode=True),
+        )
+        for part in cast(list[Any], parts)
+    ]
 
 
 @dataclass

@@ -4,7 +4,7 @@ import contextlib
 import re
 from typing import Any, ClassVar
 
-from connector.adapter import Adapter, Chat, Checked, Desk, Entry, Ref
+from connector.adapter import Adapter, Chat, Checked, Desk, Entry, Owners, Ref
 from connector.errors import Rejected
 from connector.kit.applies import for_family, where
 from connector.kit.bench import CALL_SID, CHANGED, OTHER_NUMBER, WORDS, Bench, Connected, Write, caller, writes_of
@@ -218,6 +218,13 @@ class WrittenChecks:
         found = await crm.until(lambda: crm.any.find_open_conversation(of, crm.agent))
         assert found is not None, "the open conversation was not found"
         assert (found.kind, found.id) == ("conversation", made.id)
+
+    @for_family(Owners)
+    async def test_an_owner_is_one_of_the_users(self, bench: Bench) -> None:
+        crm = await bench.connect()
+        made = await crm.adapter.create_contact("exotel:919876543210", crm.who, "Asha")
+        owner = await crm.any.find_owner(made)
+        assert owner is None or owner in {agent.id for agent in await crm.adapter.list_agents()}
 
     async def test_buckets_are_declared(self, bench: Bench) -> None:
         """Each bucket that a request names is in `limits`."""

@@ -6,13 +6,14 @@ mended parser mends old calls on replay.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
 from connector.errors import StoreBusy
 from connector.exotel.details import NO_RECORDING, RECORD
+from connector.exotel.model import ORDERS
 from connector.options import DigitsRule
 from connector.pipeline.plan import LAST_INPUT_S, QUIET_S
 from connector.store import queries
@@ -20,10 +21,12 @@ from connector.store.database import Database
 from connector.tenants import Connection, Tenant
 
 #: A busy store is waited for this long; Exotel does not send a popup or passthru again.
-_WAIT_S: Final = 4.0
+WAIT_S: Final = 4.0
 
 #: Words of the URL that tell of agents being rung: nothing can be planned from them alone before the call is quiet.
 _POPUPS: Final = frozenset({"popup", "pop", "createpopup"})
+#: Kinds that nothing is written in a CRM for: they are kept with their call.
+_KEPT_ALONE: Final = frozenset({"callback/leg", "callback/recording"})
 _INPUTS: Final = frozenset({"ivr", "gather"})
 #: What was asked for because it did not come by itself.
 _LATE_LOOKS: Final = frozenset({RECORD, NO_RECORDING})
@@ -47,14 +50,16 @@ class Received:
     source: str = "exotel"
 
 
-def event_of(received: Received, tenant: Tenant, paused: frozenset[str]) -> queries.NewEvent:
+def event_of(received: Received, tenant: Tenant, paused: Set[str]) -> queries.NewEvent:
     """What is stored for a request. `paused`: accounts whose deliveries wait for a person."""
     received = _without_secrets_of_callers(received, tenant)
     at = received.received_at
     targets = [
         c
         for c in tenant.connections
-        if c.enabled and (received.connection_id is None or c.id == received.connection_id)
+        if c.enabled
+        and (received.connection_id is None or c.id == received.connection_id)
+        and received.kind not in _KEPT_ALONE
     ]
     priority, due_at, reopen_at = _when(received.kind, at)
     return queries.NewEvent(
@@ -79,7 +84,7 @@ def _when(kind: str, at: float) -> tuple[int, float, float]:
     """Priority class, when it is due, and when it is due if the delivery had been finished."""
     if kind in _LATE_LOOKS:
         return 3, at, at
-    if kind in _POPUPS:
+    if kind in _POPUPS or kind in ORDERS:
         return 3, at + QUIET_S, at
     if kind in _INPUTS:
         return 2, at + QUIET_S, at
@@ -136,7 +141,7 @@ def _strictest(rules: Sequence[DigitsRule]) -> DigitsRule:
 async def store(db: Database, event: queries.NewEvent) -> bool:
     """Stores the event, waiting for a busy store. Returns whether it was new. Raises `StoreBusy` after four seconds."""
     try:
-        async with asyncio.timeout(_WAIT_S):
-            return await db.write_patiently(queries.accept, event, for_s=_WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            return await db.write_patiently(queries.accept, event, for_s=WAIT_S)
     except TimeoutError as error:
         raise StoreBusy("The store did not answer in time.") from error

@@ -7,17 +7,19 @@ then is in the journal.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from connector.adapter import Adapter, Caller, EditableNotes, Entry, Kind, Ref
 from connector.clock import Clock
 from connector.errors import CannotTell, CrmError, NotFound, OutcomeUnknown, Rejected
 from connector.exotel.model import Call
-from connector.phone import caller_of
-from connector.pipeline.contacts import Contacts
+from connector.pipeline.contacts import Contacts, caller_for
+from connector.pipeline.ended import Ended
+from connector.pipeline.files import FileSlot
 from connector.pipeline.journal import NOTHING_WRITTEN, Journal, ref_of
-from connector.pipeline.plan import Plan, Step, Target, settled
+from connector.pipeline.plan import Plan, Step, Target, available_by, recording_of, settled, worded
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.records import Records
 from connector.pipeline.render import digest, facts, optional, render, without
 from connector.pipeline.waiting import Waiting
@@ -39,20 +41,6 @@ class _Unsure(Exception):
     """The outcome of a write cannot be found out, and the tenant wants to be asked."""
 
 
-@dataclass(slots=True)
-class Ended:
-    """What a person should know of an attempt, and why the delivery is dead, if it is."""
-
-    warnings: list[str] = field(default_factory=list)
-    #: (`rejected` or `unsure`, words for the tenant)
-    dead: tuple[str, str] | None = None
-
-    def warn(self, words: str) -> None:
-        """Adds what a person should know, once."""
-        if words not in self.warnings:
-            self.warnings.append(words)
-
-
 class Attempt:
     """One try of one claimed delivery."""
 
@@ -63,6 +51,7 @@ class Attempt:
         call: Call,
         journal: Journal,
         contacts: Contacts,
+        recordings: Recordings,
         clock: Clock,
         *,
         look_first: bool = False,
@@ -77,19 +66,28 @@ class Attempt:
         self._recreate = bool(journal.work.replay and json.loads(journal.work.replay).get("recreate"))
         self._recreated: set[str] = set()
         self._records = Records(adapter, call, journal)
+        self._sends_file = False
+        self._file_slot = FileSlot(target, adapter, call, journal, recordings, clock)
         self.ended = Ended()
 
     async def run(self, plan: Plan) -> None:
         """Does what the journal lacks. Raises CRM errors that concern the whole delivery, and `Waiting`."""
         if not plan.steps:
             return
+        self._target = worded(self._target, plan)
+        self._learn_recording()
         known = facts(self._call, self._target, plan.outcome)
         if any(step.kind in _TOLD_THE_CALL for step in plan.steps):
-            self._records = Records(self._adapter, settled(self._call, self._target, plan.outcome), self._journal)
+            self._records = replace(self._records, call=settled(self._call, self._target, plan.outcome))
         blocked: set[str] = set()
         for step in plan.steps:
             if blocked.intersection(step.needs) or not await self._step(step, known):
                 blocked.add(step.slot)
+
+    def _learn_recording(self) -> None:
+        links, url = self._target.links, recording_of(self._call, self._target)
+        if links is not None and url is not None:
+            self._journal.learn_recording(links.row(url, available_by(self._call)))
 
     async def _step(self, step: Step, known: Mapping[str, Any]) -> bool:
         """Carries a step out. False where there is no record that others could hang on."""
@@ -104,6 +102,8 @@ class Attempt:
             return False
         if not self._applies(step, row):
             return False
+        if step.kind == "file":
+            return await self._file(step, row)
         try:
             return await self._carry_out(step, row, self._render(step, known))
         except Rejected as error:
@@ -134,6 +134,40 @@ class Attempt:
         if row.state == "done" and row.written == self._digest(step, entry):
             return True
         return await self._update(step, row, entry)
+
+    async def _file(self, step: Step, row: StepRow | None) -> bool:
+        """The recording itself; what the CRM refuses of it is said, and costs nothing else."""
+        if row is not None and row.state == "started" and row.doing == "create":
+            row = await self._settle(step, row)
+        slot, entry = self._file_slot, self._file_slot.entry()
+        if row is not None and row.state == "done" and row.written == self._digest(step, entry):
+            return True
+        if not slot.is_wanted(row, self.ended):
+            return False
+        with slot.turn(self.ended) as mine:
+            file = await slot.fetch(self.ended) if mine else None
+            if file is None:
+                return False
+            self._records = replace(self._records, file=file)
+            self._sends_file = True
+            try:
+                is_there = row is not None and row.state == "done"
+                made = await (self._further(step, entry) if is_there else self._create(step, entry))
+            except Rejected as error:
+                self.give_up_file(error.message)
+                return False
+            finally:
+                self._records = replace(self._records, file=None)
+            self._sends_file = False
+        if made:
+            slot.attached(self.ended)
+        return made
+
+    def give_up_file(self, words: str) -> bool:
+        """Whether it was a file that the CRM refused, and nothing else: the link then stands in for it."""
+        if self._sends_file:
+            self._file_slot.skip(f"{words} The link stands in for the file.", self.ended)
+        return self._sends_file
 
     def _digest(self, step: Step, entry: Entry) -> str:
         return digest(entry, self._records.call if step.kind == "call_log" else None)
@@ -214,7 +248,7 @@ class Attempt:
         """What the record hangs on: the record of the slot that it needs, or the contact."""
         if step.needs:
             link = next((link for link in self._call.links if link.connection == self._target.connection.id), None)
-            if link is not None and step.slot != "note:link":
+            if link is not None and step.needs[0] == "ticket" and step.slot != "note:link":
                 return Ref("ticket", link.id, link.url)
             return ref_of(self._journal.steps[step.needs[0]])
         return await self._contact()
@@ -233,13 +267,8 @@ class Attempt:
         return ref
 
     def _caller(self) -> Caller:
-        options = self._target.connection.options
-        return caller_of(
-            self._call.customer_number,
-            self._target.tenant.country,
-            options.find_by or self._adapter.find_by,
-            options.save_as or self._adapter.save_as,
-        )
+        target = self._target
+        return caller_for(self._call.customer_number, target.tenant, target.connection, self._adapter)
 
     async def _forget_contact(self, ref: Ref) -> None:
         self._journal.drop(CONTACT)

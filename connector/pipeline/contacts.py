@@ -10,12 +10,13 @@ from typing import Any, Final
 from connector.adapter import Adapter, Caller, Leads, Ref
 from connector.clock import Clock
 from connector.errors import CannotTell, LeaseLost, OutcomeUnknown, StoreBusy
+from connector.phone import caller_of
 from connector.pipeline.journal import LEASE_S, NOTHING_WRITTEN, Journal
 from connector.pipeline.waiting import Waiting
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import ContactClaim, ContactRow
-from connector.tenants import Connection
+from connector.tenants import Connection, Tenant
 
 _REMEMBERED: Final = 20_000
 _BUSY_S: Final = 1.0
@@ -32,6 +33,15 @@ def contact_key(connection: Connection, caller: Caller) -> str:
         if caller.e164 or caller.key.startswith("sip:")
         else f"exotel:{connection.id}:{caller.key}"
     )
+
+
+def caller_for(number: str | None, tenant: Tenant, connection: Connection, adapter: Adapter[Any]) -> Caller:
+    """A customer's number in the spellings that this connection's CRM is searched by, and is to store."""
+    options = connection.options
+    caller = caller_of(number, tenant.country, options.find_by or adapter.find_by, options.save_as or adapter.save_as)
+    if tenant.mask is None or caller.e164 is None:
+        return caller  # what is no number is a name, by which such a caller is found again
+    return replace(caller, text=tenant.mask.number(number, tenant.country), masked=True)
 
 
 class Contacts:
@@ -58,6 +68,24 @@ class Contacts:
         if known is None or known.ref_id is None:
             return None, None
         return Ref(known.kind or "contact", known.ref_id, known.url), known.note  # type: ignore[arg-type]
+
+    async def find(self, connection: Connection, adapter: Adapter[Any], caller: Caller) -> Ref | None:
+        """The caller's record, where there is one; none is made, and nobody is waited for. Raises CRM errors.
+
+        What the CRM told is kept for the deliveries of the call, unless one of them is finding out by itself.
+        """
+        known = self._recall((connection.id, caller.key))
+        if known is not None and known.ref_id is not None:
+            return Ref(known.kind or "contact", known.ref_id, known.url)  # type: ignore[arg-type]
+        stored = await self._db.read(queries.known_contact, connection.id, caller.key)
+        if stored is not None:
+            return Ref(*stored)  # type: ignore[arg-type]
+        refs = await adapter.find_contacts(caller) if caller.spellings else []
+        chosen, note = _choose(refs, connection.options.match) if refs else (None, None)
+        if chosen is not None:
+            row = ContactRow(connection.id, caller.key, "done", chosen.kind, chosen.id, chosen.url, note=note)
+            await self._db.write(queries.learn_contacts, (row, self._clock.now()))
+        return chosen
 
     async def forget(self, connection: Connection, caller: Caller, ref: Ref) -> None:
         """The record is gone from the CRM: the next look finds or makes it anew."""

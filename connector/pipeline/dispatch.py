@@ -4,12 +4,15 @@ Order: by class (missed and voicemail before logs and tickets before late looks)
 connection's deliveries by due time. A connection holds at most `CAP` slots while others have work, so that one slow
 CRM does not hold the others' calls; without others it may take more, up to half of the slots.
 
-Hints make it soon (accept and finished attempts say where work is), a look at the due rows every second makes it sure.
+Hints make it soon (accept and finished attempts say where work is), a look at the due rows makes it sure: every second
+where this process is alone with its store, else every 15 s or so, and what there is no room for is offered to the
+others meanwhile (`store.wakes`).
 """
 
 import asyncio
 import contextlib
 import logging
+import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
@@ -20,7 +23,7 @@ from connector.pipeline.journal import LEASE_S
 from connector.pipeline.runner import Result
 from connector.store import queries
 from connector.store.database import Database
-from connector.store.queries import Claim, Work
+from connector.store.queries import Claim, Renewal, Work
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,11 @@ SLOTS: Final = 128
 CAP: Final = 16
 _CLASSES: Final = (1, 2, 3)
 _LOOK_EVERY_S: Final = 1.0
+#: With others on the store, whose looks are as good as ours.
+_SHARED_LOOK_EVERY_S: Final = 15.0
+_BUSY_S: Final = 1.0
+#: Deliveries under way may end for so long when the process is told to stop; then their claims are given back.
+_DRAIN_S: Final = 15.0
 #: After so long due, a delivery is lifted one class.
 _AGED_S: Final = 3600.0
 #: Claims are gathered for so long while work is under way: fewer, larger transactions.
@@ -67,7 +75,9 @@ class Dispatcher:
         self.owner = uuid.uuid4().hex[:12]
         self._hints: dict[int, dict[str, None]] = {priority: {} for priority in _CLASSES}
         self._running: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Work] = {}
+        self._wakes = db.wakes()
+        self._look_every_s = _LOOK_EVERY_S if db.single_process else _SHARED_LOOK_EVERY_S
         self._wake = asyncio.Event()
         self._stopping = False
 
@@ -76,27 +86,54 @@ class Dispatcher:
         if in_s <= 0:
             self._hints[priority][connection_id] = None
             self._wake.set()
-        elif in_s <= _LOOK_EVERY_S:  # later ones are found by the look
+        elif in_s <= 1.5 * self._look_every_s:  # later ones are found by the look
             asyncio.get_running_loop().call_later(in_s, self.wake, connection_id, priority)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Works; on leaving, what runs is finished first (for at most 20 s)."""
+        """Works; on leaving, what runs is finished first, and given back where that takes too long."""
         look = asyncio.create_task(self._look_loop(), name="dispatch-look")
+        renewals = asyncio.create_task(self._renew_loop(), name="dispatch-renew")
         claims = asyncio.create_task(self._claim_loop(), name="dispatch-claim")
         try:
-            yield
+            async with self._wakes.running(self.wake, self._has_room):
+                try:
+                    yield
+                finally:
+                    self._stopping = True
+                    self._leave_to_others()
         finally:
-            self._stopping = True
             self._wake.set()
             look.cancel()
             # Not cancelled: what a claim that is being committed gets would belong to nobody until its lease ends.
             await asyncio.gather(look, claims, return_exceptions=True)
             if self._tasks:
-                _done, late = await asyncio.wait(self._tasks, timeout=20)
-                for task in late:
-                    task.cancel()
-                await asyncio.gather(*late, return_exceptions=True)
+                await asyncio.wait(self._tasks, timeout=_DRAIN_S)
+            renewals.cancel()
+            await asyncio.gather(renewals, return_exceptions=True)
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        late = dict(self._tasks)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        with contextlib.suppress(StoreBusy):  # the leases run out by themselves
+            await asyncio.gather(*(self._db.write(queries.give_back, work) for work in late.values()))
+
+    def _has_room(self) -> bool:
+        # Whoever asks the others for help takes none of their work.
+        return len(self._tasks) < self._slots and not any(self._hints.values())
+
+    async def _renew_loop(self) -> None:
+        """Prolongs the claims of attempts that take long; most end before their first turn."""
+        while True:
+            await asyncio.sleep(LEASE_S / 4)
+            until = self._clock.now() + LEASE_S
+            long = [work for work in self._tasks.values() if work.lease_until < until - LEASE_S / 4]
+            if long:
+                with contextlib.suppress(StoreBusy):  # each attempt meets the same trouble, and says so
+                    await self._db.write(queries.renew, Renewal(self.owner, long, until))
 
     async def _look_loop(self) -> None:
         while True:
@@ -104,7 +141,7 @@ class Dispatcher:
                 await self._look()
             except StoreBusy as error:
                 log.warning("the store is busy", extra={"error": str(error)})
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(self._look_every_s * random.uniform(0.8, 1.2))  # noqa: S311 - replicas look in turn
 
     async def _look(self) -> None:
         now = self._clock.now()
@@ -127,22 +164,43 @@ class Dispatcher:
                     await asyncio.sleep(_GATHER_S if more else 0)
             except StoreBusy as error:
                 log.warning("the store is busy", extra={"error": str(error)})
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_BUSY_S)
                 self._wake.set()
+            self._offer()
             if self._tasks:
                 await asyncio.sleep(_GATHER_S)
+
+    def _leave_to_others(self) -> None:
+        for priority, hints in self._hints.items():
+            for connection_id in hints:
+                self._wakes.offer(connection_id, priority)
+
+    def _offer(self) -> None:
+        for priority, hints in self._hints.items():
+            for connection_id in hints:
+                # Where nothing may be sent now (pause, circuit, quota) the others have no room either.
+                if self._rooms.room(connection_id) > 0:
+                    self._wakes.offer(connection_id, priority)
 
     async def _claim(self) -> bool:
         """Claims what there is room for. True where there may be more."""
         wishes = self._wishes()
         if not wishes:
             return False
-        granted = await asyncio.gather(*(self._db.write(queries.claim, wish) for wish in wishes))
+        granted = await asyncio.gather(
+            *(self._db.write(queries.claim, wish) for wish in wishes), return_exceptions=True
+        )
         for wish, works in zip(wishes, granted, strict=True):
+            if isinstance(works, BaseException):
+                self._hints[wish.priority][wish.connection_id] = None
+                continue
             if len(works) < wish.limit:
                 self._hints[wish.priority].pop(wish.connection_id, None)
             for work in works:
                 self._start(work)
+        for refused in granted:
+            if isinstance(refused, BaseException):
+                raise refused
         return True
 
     def _wishes(self) -> list[Claim]:
@@ -174,8 +232,8 @@ class Dispatcher:
         self._running[work.connection_id] = self._running.get(work.connection_id, 0) + 1
         self._rooms.started(work.connection_id, 1)
         task = asyncio.get_running_loop().create_task(self._work(work), name="delivery")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = work
+        task.add_done_callback(self._tasks.pop)
 
     async def _work(self, work: Work) -> None:
         try:

@@ -11,6 +11,7 @@ from connector.exotel.api import Exotel
 from connector.exotel.api.hosts import Hosts
 from connector.exotel.api.http import LIMITS, ExotelHttp, Urgency
 from connector.pipeline.gate import Gate
+from connector.pipeline.quota import Buckets
 from connector.store.database import Database
 from connector.store.regions import keep_regions
 from connector.tenants import Directory, Tenant
@@ -25,12 +26,19 @@ class ExotelAccounts:
     """
 
     def __init__(
-        self, db: Database, session: aiohttp.ClientSession, directory: Callable[[], Directory], clock: Clock
+        self,
+        db: Database,
+        session: aiohttp.ClientSession,
+        directory: Callable[[], Directory],
+        clock: Clock,
+        buckets: Buckets | None = None,
     ) -> None:
+        """`buckets`: what replicas share of a tenant's budget (`Accounts.buckets`); a command counts its own."""
         self._db = db
         self._session = session
         self._directory = directory
         self._clock = clock
+        self._buckets = buckets
         #: tenant id -> what the client was made of, and the client
         self._clients: dict[int, tuple[Tenant, ExotelHttp]] = {}
         #: The budget outlives a change of keys: it is the account's.
@@ -60,7 +68,7 @@ class ExotelAccounts:
         """The budget of the account: 200 requests a minute, whoever asks (reference exotel.md §6)."""
         gate = self._gates.get(sid)
         if gate is None:
-            gate = self._gates[sid] = Gate(f"exotel:{sid}", LIMITS, self._clock)
+            gate = self._gates[sid] = Gate(f"exotel:{sid}", LIMITS, self._clock, buckets=self._buckets)
         return gate
 
     def _http(self, tenant: Tenant) -> ExotelHttp:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from connector.exotel.model import CallEvent, Direction, Link, NoRecording
+from connector.exotel.model import CALLBACKS, ORDERS, CallEvent, Direction, Link, NoRecording
 from connector.pipeline.inputs import tag_of
 
 Result = Literal["answered", "voicemail", "missed", "completed"]
 
-_FLOW_INPUT: Final = frozenset({"ivr", "gather", "end"})
+#: What comes amid a flow, or beside it: it carries what an earlier connect left, and proves nothing of the end.
+_AMID: Final = frozenset({"ivr", "gather", "end"}) | ORDERS | CALLBACKS
 UNANSWERED: Final = frozenset({"no-answer", "busy", "failed", "canceled"})
 _FINAL: Final = UNANSWERED | {"completed", "voicemail"}
 # An account without Ringing and Answered events has Dial and Terminal alone, told as Status busy and free.
@@ -116,7 +117,7 @@ def is_terminal(event: CallEvent) -> bool:
         return event.event_type == "terminal" or (event.event_type is None and event.status in _FINAL)
     if event.kind == "details":
         return event.event_type == "terminal" and event.answered is not None
-    return event.kind != "popup" and event.kind not in _FLOW_INPUT
+    return event.kind != "popup" and event.kind not in _AMID
 
 
 def result_of(event: CallEvent) -> Result | None:
@@ -125,7 +126,7 @@ def result_of(event: CallEvent) -> Result | None:
     The facts of the request beat the word in its URL (reference exotel.md §3.2.2); without facts the word stands, since
     the flow's branch was chosen by Exotel. Input requests carry what an earlier connect left and prove nothing (§1).
     """
-    if event.kind == "popup" or event.kind in _FLOW_INPUT:
+    if event.kind == "popup" or event.kind in _AMID:
         return None
     if event.status == "voicemail":
         return "voicemail"

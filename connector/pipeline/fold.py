@@ -22,6 +22,7 @@ from connector.exotel.model import (
     Status,
 )
 from connector.phone import is_number
+from connector.pipeline import placed
 from connector.pipeline.facts import UNANSWERED, Arrived, Fact, Known, Result, fact_of, order_of
 from connector.pipeline.inputs import inputs_of
 
@@ -68,7 +69,11 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     input_alone = bool(digits) and "end" in kinds and not rung and over
     outcome = _outcome(results, input_alone=input_alone)
 
+    unreached = placed.unreached(calls) if direction == "outbound" and outcome == "missed" else None
     recording_url = _recording(facts, outcome)
+    promises = [
+        e.recording_available_by for e in calls if e.recording_available_by and e.recording_url == recording_url
+    ]
     agents = _agents_rung(rung, settled=over, outcome=outcome)
     agent_number, agent_email = _who_answered(facts, rung, direction, outcome)
     started_at = min((event.started_at for event in calls if event.started_at is not None), default=None)
@@ -82,7 +87,7 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         agent_email=agent_email,
         agents=agents,
         outcome=outcome,
-        status=_status(facts, outcome, over=over),
+        status=unreached.status if unreached is not None else _status(facts, outcome, over=over),
         kinds=kinds,
         missed="missed" in results,
         voicemail="voicemail" in results,
@@ -91,12 +96,15 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         digits=digits,
         duration_s=_duration(calls),
         recording_url=recording_url,
+        recording_available_by=max(promises, default=None),
         legs=_legs(facts),
         started_at=started_at,
         # An end before the start has been seen (reference exotel.md §2.2).
         ended_at=None if ended_at is not None and started_at is not None and ended_at < started_at else ended_at,
         disconnected_by=next((event.disconnected_by for event in reversed(calls) if event.disconnected_by), None),
-        custom_field=next((event.custom_field for event in reversed(calls) if event.custom_field), None),
+        custom_field=placed.custom_field(calls),
+        unreached=unreached,
+        machine=outcome == "answered" and placed.machine_answered(calls),
         agent_open=any(agent.open for agent in rung),
         # What an agent did in the widget, or we asked for, says nothing of whether the call goes on.
         last_event_at=max(_heard_at(facts)),

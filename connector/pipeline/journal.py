@@ -14,10 +14,13 @@ from connector.errors import AuthFailed, CrmUnavailable, LeaseLost, NotFound, Re
 from connector.pipeline.render import sent
 from connector.store import queries
 from connector.store.database import Database
-from connector.store.queries import ContactRow, Finish, JournalWrite, StepRow, Work
+from connector.store.queries import ContactRow, Finish, JournalWrite, RecordingRow, StepRow, Work
 
-#: Seconds that a claim holds; renewed before every write, so that one request and its settling fit in.
-LEASE_S = 60.0
+#: Seconds that a claim holds: renewed before every write, so that one request and its settling fit in, and while the
+#: attempt goes on. Others take over what a dead process held within this time and a look.
+LEASE_S = 24.0
+#: What was written to the CRM must reach the journal: a busy store is waited for this long.
+_PATIENCE_S = 60.0
 
 #: After these errors of a write it is sure that the CRM holds nothing of it.
 NOTHING_WRITTEN = (CrmUnavailable, AuthFailed, Rejected, NotFound, LeaseLost)
@@ -33,6 +36,7 @@ class Journal:
         self.work = work
         self.steps = work.steps
         self._unsaved: dict[str, StepRow] = {}
+        self._recording: RecordingRow | None = None
         #: The earliest that another process may take the delivery and look for what this one began.
         self.lease_until = work.lease_until
 
@@ -106,6 +110,11 @@ class Journal:
         """Learns a row; it is written with what comes next, at the latest with the finish."""
         self.steps[row.slot] = self._unsaved[row.slot] = row
 
+    def learn_recording(self, row: RecordingRow) -> None:
+        """Learns what our link names; it is written with what comes next, so before the link leaves."""
+        if self.work.recordings.get(row.url) != row:
+            self._recording = row
+
     def drop(self, slot: str) -> None:
         """Forgets a row that this claim learned and has not written."""
         self.steps.pop(slot, None)
@@ -127,9 +136,10 @@ class Journal:
         lease_until: float | None = None,
     ) -> bool:
         unsaved, self._unsaved = self._unsaved, {}
-        write = JournalWrite(self.work, self._clock.now(), tuple(unsaved.values()), contact, finish, lease_until)
-        # What was written to the CRM must reach the journal: while the store is busy, the row waits.
-        result = await self._db.write_patiently(queries.write_journal, write, for_s=LEASE_S)
+        recording, self._recording = self._recording, None
+        now, rows = self._clock.now(), tuple(unsaved.values())
+        write = JournalWrite(self.work, now, rows, contact, finish, lease_until, recording)
+        result = await self._db.write_patiently(queries.write_journal, write, for_s=_PATIENCE_S)
         if isinstance(result, LeaseLost):
             raise result
         return result

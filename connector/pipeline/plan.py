@@ -5,13 +5,14 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from connector.adapter import Adapter, Agent, Chat, Desk, Kind, Ref, Sales, Tasks
+from connector.adapter import Adapter, Agent, Chat, Desk, Files, Kind, Ref, Sales, Tasks
 from connector.exotel import recordings
 from connector.exotel.model import Call, Outcome
 from connector.options import DeskOptions, RecordOptions, TaskOptions
+from connector.pipeline.links import FILE, Links, file_name
 from connector.tenants import Connection, Tenant
 
 #: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
@@ -20,6 +21,8 @@ QUIET_S: Final = 120.0
 ASKED_S: Final = 60.0
 #: With an agent on the line nothing is concluded before Exotel's longest call.
 LONGEST_CALL_S: Final = 4 * 3600.0
+#: Exotel's own promise, as it comes with passthrus (reference exotel.md §9).
+FILE_AFTER_S: Final = 300.0
 #: After a terminal event an input that was overtaken on its way may still come.
 LAST_INPUT_S: Final = 3.0
 
@@ -31,8 +34,20 @@ class Target:
     tenant: Tenant
     connection: Connection
     adapter: type[Adapter[Any]]
+    #: Makes the links that stand in for Exotel's; None where no words are written.
+    links: Links | None = None
     #: Exotel is asked for what calls lack, and answers.
     asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How a CRM shows a call's recording: by our link, or by words in its place. All empty: there is none to show."""
+
+    link: str = ""
+    words: str = ""
+    #: What a person should know, where something is wrong with it.
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,7 @@ def plan(call: Call, target: Target, now: float) -> Plan:
         steps += _sales(call, target, outcome)
     if issubclass(target.adapter, Chat) and (call.over or quiet):
         steps += _chat(call, target, outcome)
+    steps += _file(call, target, steps)
     return Plan(steps, look_again_at, outcome)
 
 
@@ -104,7 +120,16 @@ def uses(target: Target, records: str) -> bool:
 
 def settled(call: Call, target: Target, outcome: Outcome) -> Call:
     """The call as adapters are shown it: with its final outcome, and only what may be shown."""
-    shown = {"outcome": outcome, "recording_url": link_of(call, target), "duration_s": talk_time(call, outcome)}
+    shown: dict[str, Any] = {
+        "outcome": outcome,
+        "recording_url": heard(call, target).link or None,
+        "duration_s": talk_time(call, outcome),
+    }
+    if target.tenant.mask is not None:
+        # A record's own fields for numbers are read by the same people as its words.
+        own = {agent.phone for agent in target.connection.agents} | set(target.tenant.exophones)
+        legs = tuple(leg if leg.number in own else leg.model_copy(update={"number": None}) for leg in call.legs)
+        shown |= {"customer_number": None, "legs": legs}
     return call.model_copy(update=shown)
 
 
@@ -113,12 +138,47 @@ def talk_time(call: Call, outcome: Outcome) -> int | None:
     return call.duration_s or None if outcome in ("answered", "voicemail") else None
 
 
-def link_of(call: Call, target: Target) -> str | None:
-    """The recording's link, where the tenant wants it and it leads to Exotel."""
-    link = call.recording_url if target.connection.options.recording != "none" else None
-    if link is None or not recordings.allowed(link, target.tenant.sid, target.tenant.api_url):
+def recording_of(call: Call, target: Target) -> str | None:
+    """Exotel's link to the recording, where the tenant wants it and it leads to Exotel."""
+    url = call.recording_url if target.connection.options.recording != "none" else None
+    if url is None or not recordings.allowed(url, target.tenant.sid, target.tenant.api_url):
         return None
-    return link
+    return url
+
+
+def available_by(call: Call) -> float:
+    """Unix time by which the recording's file is there: as Exotel promised, where that can be believed."""
+    promise, over_at = call.recording_available_by, call.terminal_at or call.last_event_at
+    if promise is None or promise.timestamp() > over_at + LONGEST_CALL_S:
+        return over_at + FILE_AFTER_S
+    return promise.timestamp()
+
+
+def heard(call: Call, target: Target) -> Heard:
+    """What the CRM is told of the recording: never Exotel's own link, which asks for the account's credentials."""
+    if call.recording_url is None or target.connection.options.recording == "none":
+        return Heard()
+    url = recording_of(call, target)
+    if url is None:
+        warning = "The recording was left out: its link does not lead to Exotel."
+        return Heard(words="left out, the link does not lead to Exotel", warning=warning)
+    is_file = target.connection.options.recording == "attach" and issubclass(target.adapter, Files)
+    if is_file and not (target.links and target.links.no_file):
+        return Heard(words=f"attached as {file_name(call.call_sid or '', url)}, once Exotel has it ready")
+    link = target.links.link(url) if target.links is not None else None
+    if link is None:
+        warning = "The recording has no link: CONNECTOR_PUBLIC_URL does not say where browsers reach the connector."
+        return Heard(
+            words="kept at Exotel; there is no link, since the connector has no public address", warning=warning
+        )
+    return Heard(link=link)
+
+
+def worded(target: Target, planned: Plan) -> Target:
+    """The target as words are written for it: where no file is planned, the link is shown."""
+    if target.links is None or any(step.kind == "file" for step in planned.steps):
+        return target
+    return replace(target, links=replace(target.links, no_file=True))
 
 
 def outcome_of(call: Call, *, quiet: bool) -> Outcome:
@@ -209,6 +269,20 @@ def _ticket(call: Call, options: DeskOptions, outcome: Outcome, *, quiet: bool) 
     if _took_input(call) and ("end" in call.kinds or call.over or quiet):
         return "ivr"
     return None
+
+
+def _file(call: Call, target: Target, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The recording as a file on the call's main record: last, so that nothing waits for it."""
+    if target.connection.options.recording != "attach" or recording_of(call, target) is None:
+        return ()
+    if not issubclass(target.adapter, Files):
+        return ()
+    main = [step for step in steps if step.kind in target.adapter.files_on]
+    # A ticket that is only brought up to date may not be there; the call log is.
+    main.sort(key=lambda step: step.only_update)
+    if not main or (main[0].only_update and any(step.kind == "call_log" for step in steps)):
+        return ()
+    return (Step(FILE, "file", FILE, "", needs=(main[0].slot,)),)
 
 
 def _variant(call: Call, outcome: Outcome) -> str:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector.adapter import Adapter, Agent, Chat, Desk, EditableNotes, Entry, Kind, Ref, Sales, Tasks
+from connector.adapter import Adapter, Agent, Chat, Desk, EditableNotes, Entry, Files, Kind, Ref, Sales, Tasks
 from connector.exotel.model import Call
+from connector.exotel.recordings import File
 from connector.pipeline.journal import Journal
 
 
@@ -15,6 +16,8 @@ class Records:
     adapter: Adapter[Any]
     call: Call
     journal: Journal
+    #: The recording, while its slot is carried out.
+    file: File | None = None
 
     async def make(self, kind: Kind, key: str, parent: Ref, entry: Entry) -> Ref:
         """Makes a record on `parent`. Raises as the contract's methods do."""
@@ -36,6 +39,10 @@ class Records:
                 if parent.kind == "conversation":
                     return await adapter.post_message(key, parent, entry)
                 return await adapter.open_conversation(key, parent, entry)
+            case "file":
+                assert isinstance(adapter, Files)
+                assert self.file is not None
+                return await adapter.attach(key, parent, entry.subject, self.file.content, self.file.mime)
             case _:
                 assert isinstance(adapter, Desk)
                 return await adapter.add_note(key, parent, entry)

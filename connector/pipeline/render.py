@@ -14,10 +14,11 @@ from markupsafe import Markup
 
 from connector.adapter import Adapter, Agent, Entry, Ref, Sales
 from connector.errors import ConfigError, Rejected
-from connector.exotel.model import Call, Outcome
+from connector.exotel.model import Call, Outcome, Unreached
+from connector.masking import shown
 from connector.options import ChatOptions, Options
 from connector.phone import display
-from connector.pipeline.plan import Step, Target, answered_by, link_of, talk_time, uses
+from connector.pipeline.plan import Step, Target, answered_by, heard, talk_time, uses
 from connector.pipeline.sandbox import compiled, rendered
 from connector.pipeline.words import CHAT, DESK, SALES, TITLES, Words
 
@@ -53,10 +54,9 @@ _MADE_OF: Final[Mapping[str, tuple[str | None, str]]] = {
 }
 _READ_OF_A_CALL: Final = {
     *("direction", "outcome", "status", "customer_number", "exophone", "agent_number", "duration_s"),
-    *("recording_url", "started_at", "ended_at", "disconnected_by", "voicemail"),
+    *("recording_url", "started_at", "ended_at", "disconnected_by", "voicemail", "machine"),
 }
 _LINE_ENDS: Final = re.compile(r"(?i)<br ?/?>|</p>|</div>")
-_LEFT_OUT: Final = "left out, the link does not lead to Exotel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def render(step: Step, known: Mapping[str, Any], target: Target) -> Rendered:
     }
     words = (target.adapter.default_words, DESK, SALES, CHAT)
     options = target.connection.options
-    warnings = ("The recording was left out: its link does not lead to Exotel.",) if known["recording_left_out"] else ()
+    warnings = (known["recording_warning"],) if known["recording_warning"] else ()
     subject, body = _MADE_OF.get(step.part, (None, step.part))
     said = rendered(_source(body, step.variant, options, words), known, html=PARTS[body])
     entry = Entry(
@@ -150,10 +150,9 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
     `render` adds what a step knows: `title`, and `linked` with `id` and `url` of another record.
     """
     tenant, connection = target.tenant, target.connection
-    number = display(call.customer_number, tenant.country)
+    number = shown(call.customer_number, tenant.country, tenant.mask)
     agent = answered_by(call, connection.agents)
-    link = link_of(call, target)
-    is_left_out = bool(call.recording_url) and not link and connection.options.recording != "none"
+    recording = heard(call, target)
     talked = talk_time(call, outcome)
     return {
         "number": number,
@@ -167,8 +166,9 @@ def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
         "call_sid": call.call_sid or "",
         "custom_field": call.custom_field or "",
         "digits": [{"label": d.label, "digits": d.digits} for d in call.digits],
-        "recording": link or "",
-        "recording_left_out": _LEFT_OUT if is_left_out else "",
+        "recording": recording.link,
+        "recording_left_out": recording.words,
+        "recording_warning": recording.warning,
         "voicemail": call.voicemail,
         "duration": clock_time(talked) if talked else "",
         "duration_s": talked or 0,
@@ -182,6 +182,10 @@ def clock_time(seconds: int) -> str:
 
 
 def _outcome(call: Call, outcome: Outcome) -> str:
+    if call.machine:
+        return "Answered by a machine"
+    if call.unreached is not None and outcome == "missed":
+        return f"{_UNREACHED[call.unreached.status]} ({_who(call.unreached)})"
     if outcome == "missed" and call.status in _UNREACHED:
         return (
             f"{_OUTCOMES[outcome]} ({_UNREACHED[call.status]})"
@@ -189,6 +193,14 @@ def _outcome(call: Call, outcome: Outcome) -> str:
             else _UNREACHED[call.status]
         )
     return _OUTCOMES[outcome]
+
+
+def _who(unreached: Unreached) -> str:
+    """Who did not come to the phone, of a call that we placed."""
+    if unreached.who == "customer" and unreached.status == "canceled":
+        return "the agent hung up before the customer answered"
+    what = {"busy": "was busy", "failed": "could not be reached", "canceled": "did not take the call"}
+    return f"the {unreached.who} {what.get(unreached.status, 'did not answer')}"
 
 
 def _exophone(call: Call, target: Target) -> str:
@@ -275,8 +287,9 @@ _SAMPLE: Final[Mapping[str, Any]] = {
     "call_sid": "0123456789abcdef0123456789abcdef",
     "custom_field": "",
     "digits": [{"label": "ivr_tag_1", "digits": "2"}],
-    "recording": "https://recordings.exotel.com/exotelrecordings/example/1.mp3",
+    "recording": "https://calls.example.com/r/0123456789abcdef",
     "recording_left_out": "",
+    "recording_warning": "",
     "voicemail": False,
     "duration": "00:00:04",
     "duration_s": 4,

@@ -15,10 +15,11 @@ from connector import registry
 from connector.errors import ConfigError, Rejected
 from connector.options import Options
 from connector.pipeline.fold import fold
-from connector.pipeline.plan import Step, Target, plan, settled
+from connector.pipeline.links import LinkMaker
+from connector.pipeline.plan import Step, Target, plan, settled, worded
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
-from connector.store import queries
+from connector.store import queries, views
 from connector.store.queries import StepRow, Work
 from connector.tenants import Connection, Directory, Tenant
 
@@ -95,7 +96,7 @@ def enqueue(sql: Sql, rows: Sequence[tuple[Directory, Wish, float]]) -> list[lis
     return results
 
 
-def preview(sql: Sql, directory: Directory, wish: Wish, now: float) -> list[Replayed]:
+def preview(sql: Sql, directory: Directory, wish: Wish, now: float, links: LinkMaker) -> list[Replayed]:
     """What a replay would write: plan minus journal."""
     tenant = directory.tenants_by_id[wish.tenant_id]
     shown = []
@@ -128,11 +129,22 @@ def preview(sql: Sql, directory: Directory, wish: Wish, now: float) -> list[Repl
                     call_sid,
                     connection.name,
                     connection.id,
-                    _changes(tenant, connection, work, wish, now),
+                    _changes(tenant, connection, work, wish, now, links),
                     queued=False,
                 )
             )
     return shown
+
+
+def without_numbers(sql: Sql, tenant: Tenant, replayed: list[Replayed]) -> list[Replayed]:
+    """The same for people who see customers' numbers as the tenant's mask leaves them: what was sent may be older."""
+    if tenant.mask is None:
+        return replayed
+    customers = views.customers(sql, tenant.id, [one.call_sid for one in replayed])
+    return [
+        replace(one, changes=tenant.mask.hidden(one.changes, customers.get(one.call_sid, ()), tenant.country))
+        for one in replayed
+    ]
 
 
 def _calls(sql: Sql, wish: Wish) -> list[tuple[int, str, float]]:
@@ -154,14 +166,22 @@ def _connections(sql: Sql, directory: Directory, wish: Wish, call_sid: str) -> l
     return [c for c in tenant.connections if c.enabled and c.id not in closed and wish.connection_id in (None, c.id)]
 
 
-def _changes(tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float) -> list[dict[str, Any]]:
-    target = Target(tenant, connection, registry.get(connection.adapter))
+def _changes(
+    tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float, links: LinkMaker
+) -> list[dict[str, Any]]:
+    adapter = registry.get(connection.adapter)
+    target = Target(tenant, connection, adapter, links.of(work, adapter))
     call = fold(read(work.events, tenant.country), known(tenant, target))
     planned = plan(call, target, now)
+    target = worded(target, planned)
     of_call = facts(call, target, planned.outcome)
     changes: list[dict[str, Any]] = []
     for step in planned.steps:
         row = work.steps.get(step.slot)
+        if step.kind == "file":
+            if row is None or row.ref_id is None:
+                changes.append({"slot": step.slot, "kind": step.kind, "action": "create", "was": None, "now": None})
+            continue
         try:
             wanted = render(step, of_call, target).entry
         except Rejected as error:

@@ -12,6 +12,7 @@
   §6), so no backfill can bring it up again.
 - Contacts (the number, and which record of the CRM it is) go when no call of the number is left. The next call looks
   the caller up again.
+- What was asked to be placed (numbers, the user's own words, idempotency keys) goes after the same days.
 - Details of audit rows are emptied after the same days; who did what and when stays.
 
 90 days are enough to find out that a mapping was wrong and to replay its calls, and half of what Exotel itself keeps,
@@ -32,6 +33,7 @@ from connector.clock import Clock
 from connector.store import queries, space
 from connector.store.database import Database
 from connector.store.queries import Place, Prune, Unseen
+from connector.store.queries.placements import forget_placements
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -68,9 +70,10 @@ class Retention:
         before = now - tenant.retention_days * _DAY_S
         calls = await self._calls(tenant, before)
         contacts = await self._contacts(tenant, before)
+        placements = await self._all(forget_placements, tenant.id, before)
         audits = await self._all(queries.empty_audit, tenant.id, before)
         tombstones = await self._all(queries.expire_tombstones, now - TOMBSTONE_DAYS * _DAY_S)
-        if calls or contacts or audits or tombstones:
+        if calls or contacts or placements or audits or tombstones:
             await self._give_back()
             log.info(
                 "old calls pruned",

@@ -33,6 +33,7 @@ from connector.pipeline.gate import Gate
 from connector.pipeline.journal import Journal
 from connector.pipeline.lacks import lack_of
 from connector.pipeline.plan import Plan, Target, plan
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.waiting import Waiting
 from connector.store.database import Database
 from connector.store.queries import Finish, Lack, StoredEvent, Work
@@ -119,10 +120,18 @@ class Runner:
     """Carries out claimed deliveries."""
 
     def __init__(
-        self, db: Database, contacts: Contacts, owner: Registered, clock: Clock, *, restored_at: float | None = None
+        self,
+        db: Database,
+        contacts: Contacts,
+        recordings: Recordings,
+        owner: Registered,
+        clock: Clock,
+        *,
+        restored_at: float | None = None,
     ) -> None:
         self._db = db
         self._contacts = contacts
+        self._recordings = recordings
         self._owner = owner
         self._clock = clock
         self._restored_at = restored_at
@@ -161,7 +170,9 @@ class Runner:
         try:
             call = fold(read(work.events, target.tenant.country), known(target.tenant, target))
             planned = plan(call, target, self._clock.now())
-            attempt = Attempt(target, adapter, call, journal, self._contacts, self._clock, look_first=look_first)
+            attempt = Attempt(
+                target, adapter, call, journal, self._contacts, self._recordings, self._clock, look_first=look_first
+            )
             await attempt.run(planned)
             if gate.succeeded():
                 self._owner.gate_changed(gate)
@@ -173,7 +184,13 @@ class Runner:
                 self._failed(gate)
                 outcome.retries(waiting.reason, waiting.until)
         except (AuthFailed, ConfigError) as error:
-            await self._refused(target, error, outcome)
+            if await self._is_good(target, error, outcome):
+                # The credentials are good: it is this request that is not allowed.
+                if attempt is not None and planned is not None and attempt.give_up_file(error.message):
+                    outcome.settled(planned, attempt)
+                else:
+                    words = "The credentials are good: it is this request that is not allowed."
+                    outcome.dies("rejected", f"{error.message} {words}")
         except RateLimited as error:
             outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
         except (CrmUnavailable, OutcomeUnknown) as error:
@@ -203,7 +220,8 @@ class Runner:
         if gate.failed():
             self._owner.gate_changed(gate)
 
-    async def _refused(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> None:
+    async def _is_good(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> bool:
+        """Whether the account's credentials are good although a request was refused; else what follows is settled."""
         try:
             await self._owner.auth_failed(target)
         except AuthFailed as paused:
@@ -211,9 +229,8 @@ class Runner:
         except CrmError:
             outcome.retries(error.message, self._clock.now())  # neither proven nor disproven: asked again
         else:
-            outcome.dies(
-                "rejected", f"{error.message} The credentials are good: it is this request that is not allowed."
-            )
+            return True
+        return False
 
     async def _finish(self, outcome: "_Outcome", journal: Journal | None, told: "_Told") -> Result:
         work = outcome.work
@@ -273,8 +290,10 @@ class _Outcome:
         self.retried_s = 0.0
         if attempt.ended.dead is not None:
             self.dies(*attempt.ended.dead)
-        elif planned.look_again_at is not None:
-            self.state, self.reason, self.due_at = "pending", "waiting", planned.look_again_at
+            return
+        looks = [at for at in (planned.look_again_at, attempt.ended.again_at) if at is not None]
+        if looks:
+            self.state, self.reason, self.due_at = "pending", "waiting", min(looks)
 
     def waits(self, until: float, reason: str, words: str) -> None:
         """Nothing is counted: it goes on at a known time."""

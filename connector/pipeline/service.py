@@ -14,27 +14,44 @@ from connector.adapter import Adapter, Checked
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
+from connector.exotel.api import Exotel
+from connector.exotel.api.records import User
+from connector.exotel.model import ORDERS
 from connector.options import Options
 from connector.pipeline import replay as replaying
-from connector.pipeline.accept import Received, event_of, store
+from connector.pipeline.accept import WAIT_S, Received, event_of, store
 from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
+from connector.pipeline.dialling import Wish
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.gate import Gate
+from connector.pipeline.lines import Lines
+from connector.pipeline.links import LinkMaker
+from connector.pipeline.owners import ContactOwners
+from connector.pipeline.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.plan import Target
 from connector.pipeline.reconcile import Reconciler
+from connector.pipeline.recorder import Recorder
+from connector.pipeline.recordings import Recordings
 from connector.pipeline.replay import Replayed
+from connector.pipeline.replicas import Replicas
+from connector.pipeline.routing import Routing
 from connector.pipeline.runner import Result, Runner
+from connector.pipeline.unsure import Unsure
 from connector.store import queries
 from connector.store.database import Database
 from connector.store.queries import Work
+from connector.store.queries.placements import Placement, give_up_placing
+from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory
+from connector.tenants import Connection, Directory, Tenant
 
 log = logging.getLogger(__name__)
 
 _PROBE_LOOK_S: Final = 5.0
+#: What another replica wrote of a gate is in force here after at most so long, and the time of a read.
+_GATES_LOOK_S: Final = 0.5
 _REVISIONS_KEPT: Final = 2000
 #: A dead process's unsure writes settle for this long after a start; the longest that an adapter may declare.
 _SETTLE_AT_START_S: Final = 15.0
@@ -50,6 +67,8 @@ class Pipeline:
         directories: Directories,
         *,
         home_url: Callable[[], str],
+        public_url: str | None = None,
+        link_url: Callable[[type[Adapter[Any]]], str | None] = lambda _adapter: None,
         clock: Clock = SYSTEM,
         slots: int = SLOTS,
         cap: int = CAP,
@@ -58,13 +77,20 @@ class Pipeline:
         self._box = box
         self._directories = directories
         self._home_url = home_url
+        self._public_url = public_url
+        self._links = LinkMaker(box, link_url)
         self._clock = clock
         self._slots = slots
         self._cap = cap
         self._accounts: Accounts | None = None
         self._exotel: ExotelAccounts | None = None
+        self._recorder: Recorder | None = None
+        self._recordings: Recordings | None = None
+        self._routing: Routing | None = None
         self._reconciler: Reconciler | None = None
         self._dispatcher: Dispatcher | None = None
+        self._placing: Placing | None = None
+        self._unsure: Unsure | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -79,32 +105,63 @@ class Pipeline:
         restored_at = await self._db.read(queries.restored_at)
         if self._db.single_process:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
-        async with crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client:
+            await self._db.write(give_up_placing, (self._clock.now() + FIRST_LOOK_S,))
+        async with (
+            crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client,
+            Replicas(self._db, self._clock).running() as replicas,
+        ):
             self._accounts = Accounts(
-                self._db, client, self._box, self._home_url, lambda: self._directories.current, self._clock
+                self._db,
+                client,
+                self._box,
+                self._home_url,
+                lambda: self._directories.current,
+                self._clock,
+                replicas,
+                self._wake_account,
             )
-            await self._accounts.load()
-            self._exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock)
+            await self._accounts.look()
+            self._exotel = ExotelAccounts(
+                self._db, client, lambda: self._directories.current, self._clock, self._accounts.buckets
+            )
+            self._recorder = Recorder(
+                self._db, self._client, lambda: self._directories.current, self._clock, self._public_url
+            )
+            self._recordings = Recordings(self._exotel)
             self._reconciler = Reconciler(self._db, self._directories, self._exotel, self.accept, self._clock)
             contacts = Contacts(self._db, self._clock)
-            runner = Runner(self._db, contacts, self, self._clock, restored_at=restored_at)
+            runner = Runner(self._db, contacts, self._recordings, self, self._clock, restored_at=restored_at)
+            owners = ContactOwners(contacts, self._accounts.urgent, self._clock)
+            lines = Lines(self._list_users, self._clock)
+            self._routing = Routing(self._db, owners, lines, self._clock)
             self._dispatcher = Dispatcher(
                 self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
+            self._placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
+            self._unsure = Unsure(self._db, self._placing, self._client, lambda: self._directories.current, self._clock)
             self._directories.on_change.append(self._changed)
-            probes = asyncio.create_task(self._probe_loop(), name="probes")
+            loops = [
+                asyncio.create_task(self._probe_loop(), name="probes"),
+                asyncio.create_task(self._unsure.run(), name="unsure calls"),
+            ]
+            if not self._db.single_process:
+                loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
                 async with contextlib.AsyncExitStack() as stack:
                     if deliver:
                         await stack.enter_async_context(self._dispatcher.running())
+                        await stack.enter_async_context(self._recorder.running())
                     if reconcile:
                         await stack.enter_async_context(self._reconciler.running())
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
-                for task in (probes, *self._side_tasks):
+                await self._placing.stop()
+                for task in (*loops, *self._side_tasks):
                     task.cancel()
-                await asyncio.gather(probes, *self._side_tasks, return_exceptions=True)
+                await asyncio.gather(*loops, *self._side_tasks, return_exceptions=True)
+                await self._accounts.ended()
+                await self._routing.close()
 
     def _counted(self, runner: Runner) -> Callable[[Work], Any]:
         async def run(work: Work) -> Result | None:
@@ -129,23 +186,70 @@ class Pipeline:
         return self._exotel
 
     @property
+    def recorder(self) -> Recorder:
+        """Carries out orders to record calls. Only while the pipeline runs."""
+        assert self._recorder is not None, "the pipeline does not run"
+        return self._recorder
+
+    @property
+    def recordings(self) -> Recordings:
+        """The tenants' recordings. Only while the pipeline runs."""
+        assert self._recordings is not None, "the pipeline does not run"
+        return self._recordings
+
+    @property
+    def routing(self) -> Routing:
+        """Whom Connect applets ring. Only while the pipeline runs."""
+        assert self._routing is not None, "the pipeline does not run"
+        return self._routing
+
+    @property
+    def unsure(self) -> Unsure:
+        """Looks for placed calls of unknown outcome. Only while the pipeline runs."""
+        assert self._unsure is not None, "the pipeline does not run"
+        return self._unsure
+
+    @property
     def reconciler(self) -> Reconciler:
         """What asks Exotel. Only while the pipeline runs."""
         assert self._reconciler is not None, "the pipeline does not run"
         return self._reconciler
 
+    async def _list_users(self, tenant: Tenant) -> list[User]:
+        return await self._client(tenant).people.list_users()
+
     # --- accept ---
 
     async def accept(self, received: Received) -> None:
         """Returns once the event is durable. Raises `StoreBusy`: it is not, and nothing of it was kept."""
+        if received.kind == "status":
+            await self._recognise(received)
+        await self._accept(received)
+
+    async def _recognise(self, received: Received) -> None:
+        """Where it is the callback of a call that we placed, says so first: the fold then knows the user's words."""
+        assert self._placing is not None, "the pipeline does not run"
+        try:
+            await self._placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
+        except StoreBusy as error:
+            # Exotel may not tell it again: what matters is that the callback is kept. The call is found by its numbers.
+            log.warning("a placed call was not recognised", extra={"error": str(error)})
+
+    async def _accept(self, received: Received) -> None:
         directory = self._directories.current
         tenant = directory.tenants_by_id[received.tenant_id]
         event = event_of(received, tenant, self.accounts.paused())
         if not await store(self._db, event):
             return
+        if received.kind in ORDERS:
+            self.recorder.wake()
         assert self._dispatcher is not None
         for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
             self._dispatcher.wake(connection_id, priority, due_at - received.received_at)
+
+    async def text_told(self, fate: TextFate) -> None:
+        """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
+        await self._db.write_patiently(write_fates, fate, for_s=WAIT_S)
 
     # --- for the runner ---
 
@@ -159,8 +263,8 @@ class Pipeline:
         if work.revision is not None and work.revision != connection.revision:
             connection = await self._as_of(connection, work.revision, tenant.country)
         adapter = self.accounts.adapter(connection)
-        asks = self.reconciler.answers(tenant.id)
-        return Target(tenant, connection, type(adapter), asks), adapter, self.accounts.gate(connection)
+        links, asks = self._links.of(work, type(adapter)), self.reconciler.answers(tenant.id)
+        return Target(tenant, connection, type(adapter), links, asks), adapter, self.accounts.gate(connection)
 
     async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
         place = (connection.id, revision)
@@ -183,9 +287,7 @@ class Pipeline:
     def gate_changed(self, gate: Gate) -> None:
         """Stores the gate beside the work; looks again when its circuit closes."""
         self._aside(self.accounts.store(gate))
-        wait_s = gate.waits_s()
-        if wait_s > 0:
-            asyncio.get_running_loop().call_later(wait_s + 0.01, self._wake_account, gate.account)
+        self._wake_account(gate.account, gate.waits_s())
 
     # --- for people ---
 
@@ -195,7 +297,12 @@ class Pipeline:
 
     async def resume(self, account: str) -> None:
         """Lets a paused account's work through again."""
-        await self.accounts.resume(account, self._wake_connection)
+        await self.accounts.resume(account)
+
+    async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
+        """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
+        assert self._placing is not None, "the pipeline does not run"
+        return await self._placing.place(tenant, wish, who)
 
     async def replay(
         self,
@@ -211,13 +318,18 @@ class Pipeline:
         """Plans calls anew under the newest options; see `pipeline.replay`."""
         wish = replaying.Wish(tenant_id, call_sid, since, until, connection_id, recreate)
         if dry_run:
-            return await self._db.read(replaying.preview, self._directories.current, wish, self._clock.now())
+            return await self._db.read(
+                replaying.preview, self._directories.current, wish, self._clock.now(), self._links
+            )
         queued = await self._db.write(replaying.enqueue, (self._directories.current, wish, self._clock.now()))
         for one in queued:
             self._wake_connection(self._directories.current.connections[one.connection_id])
         return queued
 
     # --- inside ---
+
+    def _client(self, tenant: Tenant) -> Exotel:
+        return self.exotel.client(tenant, "caller")
 
     def _current(self, connection: Connection) -> Connection:
         return self._directories.current.connections.get(connection.id, connection)
@@ -227,23 +339,32 @@ class Pipeline:
             for priority in (1, 2, 3):
                 self._dispatcher.wake(connection.id, priority)
 
-    def _wake_account(self, account: str) -> None:
-        for connection in self._directories.current.connections.values():
-            if connection.account == account:
-                self._wake_connection(connection)
+    def _wake_account(self, account: str, in_s: float = 0.0) -> None:
+        """Looks for work of an account that lets more through, in so many seconds."""
+        if in_s > 0:
+            asyncio.get_running_loop().call_later(in_s + 0.01, self._wake_account, account)
+            return
+        for connection in self._directories.current.accounts.get(account, ()):
+            self._wake_connection(connection)
 
     def _changed(self, _directory: object) -> None:
         self.accounts.forget_adapters()
         self.exotel.forget()
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
-            self._aside(self.accounts.probe(self._wake_connection, due_only=False))
+            self._aside(self.accounts.probe(due_only=False))
 
     async def _probe_loop(self) -> None:
         while True:
             await asyncio.sleep(_PROBE_LOOK_S)
             with contextlib.suppress(StoreBusy):
-                await self.accounts.probe(self._wake_connection)
+                await self.accounts.probe()
+
+    async def _gates_loop(self) -> None:
+        while True:
+            await asyncio.sleep(_GATES_LOOK_S)
+            with contextlib.suppress(StoreBusy):
+                await self.accounts.look()
 
     def _aside(self, work: Any) -> None:
         async def guarded() -> None:

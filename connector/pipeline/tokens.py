@@ -71,6 +71,7 @@ class SharedTokens:
                 fresh = await self._refresh(credential_id, grant, standing, content)
                 if fresh is not None:
                     return fresh
+                continue  # another process, or a new login, was faster: what it stored is in force
             if self._clock.monotonic() > until:
                 raise CrmUnavailable("Another process is renewing the CRM's login.")
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -77,6 +77,7 @@ _PLAIN_FACTS = """\
 {% endif %}{% if agent %}Agent: {{ agent }}
 {% endif %}Outcome: {{ outcome }}
 {% if ended_by %}Ended by: {{ ended_by }}
+{% endif %}{% if custom_field %}CustomField: {{ custom_field }}
 {% endif %}CallSid : {{ call_sid }}"""
 
 CHAT: Final[Words] = {

@@ -16,6 +16,9 @@ _UNSET: Final = "1970-01-01 05:30:00"
 
 EXOPHONE: Final = "08047494574"
 
+#: Where Exotel keeps recordings (reference exotel.md §9).
+RECORDINGS: Final = "https://recordings.exotel.com"
+
 
 @dataclass(frozen=True, slots=True)
 class AgentLine:
@@ -94,9 +97,14 @@ class Scenario:
         ticket = (self.if_asked or self.ticket) if answered == "ticket" else self.ticket
         return Expected(ticket, note=self.heard and ticket is not None, log=self.log, details=self.heard or self.keyed)
 
-    def play(self, now: datetime, sid: str = "exotel535", dice: random.Random | None = None) -> Played:
-        """The flow with a fresh CallSid and caller, ending about `now` (aware). `sid` stands in recording links."""
-        flow = _Flow(sid, dice or random.Random())  # noqa: S311 - made-up numbers
+    def play(
+        self, now: datetime, sid: str = "exotel535", dice: random.Random | None = None, files: str = RECORDINGS
+    ) -> Played:
+        """The flow with a fresh CallSid and caller, ending about `now` (aware).
+
+        `sid` stands in recording links, and `files` is where they lead.
+        """
+        flow = _Flow(sid, dice or random.Random(), files)  # noqa: S311 - made-up numbers
         requests = sorted(self.script(flow), key=lambda request: request.at_s)
         began = now.astimezone(_IST) - timedelta(seconds=requests[-1].at_s)
         dated = tuple(_dated(request, began) for request in requests)
@@ -109,6 +117,7 @@ class _Flow:
 
     sid: str
     dice: random.Random
+    files: str
     call_sid: str = field(init=False)
     caller: str = field(init=False)
 
@@ -118,7 +127,7 @@ class _Flow:
 
     @property
     def recording(self) -> str:
-        return f"https://recordings.exotel.com/exotelrecordings/{self.sid}/{self.call_sid}.mp3"
+        return f"{self.files}/exotelrecordings/{self.sid}/{self.call_sid}.mp3"
 
     def rings(self, at_s: float, agent: AgentLine, *, for_s: float) -> Iterator[Request]:
         """The popups of one attempt: the agent is rung, and free again `for_s` later."""

@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import URL, Connection, make_url
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from connector.errors import ConfigError, StoreBusy
-from connector.store.postgresql import PostgresStore
 from connector.store.sqlite import SqliteStore
+from connector.store.wakes import Wakes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,6 +30,9 @@ class Engine(Protocol):
 
     def dispose(self) -> None:
         """Gives threads and connections back."""
+
+    def wakes(self) -> Wakes:
+        """See `Database.wakes`."""
 
     async def read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         """See `Database.read`."""
@@ -47,15 +50,18 @@ class Engine(Protocol):
 class Database:
     """The store of a URL: `sqlite:///FILE` or `postgresql://…`. Raises `ConfigError` where it is neither."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, single_process: bool | None = None) -> None:
+        """`single_process`: whether no other process serves this store; by default so where it is a file."""
         parsed = make_url(url)
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
             raise ConfigError(f"the database URL names {backend!r}; sqlite and postgresql are supported")
         self.url = url
-        #: One process serves this store: claims that are there at its start belong to nobody.
-        self.single_process = backend == "sqlite"
-        self._engine: Engine = SqliteStore(parsed) if self.single_process else PostgresStore(parsed)
+        is_file = backend == "sqlite"
+        #: One process serves this store: claims that are there at its start belong to nobody, and what replicas would
+        #: have to share is kept in memory.
+        self.single_process = is_file if single_process is None else single_process
+        self._engine = _engine_of(parsed)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Database"]:
@@ -69,6 +75,10 @@ class Database:
     def dispose(self) -> None:
         """Gives threads and pooled connections back; all that a command's database needs."""
         self._engine.dispose()
+
+    def wakes(self) -> Wakes:
+        """How this process and the others on the store tell each other of work."""
+        return self._engine.wakes()
 
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         """The result of `query(connection, *args)`, in a transaction that sees one state. Raises `StoreBusy`."""
@@ -108,6 +118,15 @@ class Database:
     def empty_log(self) -> None:
         """Soon empties the log of what was written: what was deleted stands in it until it is overwritten."""
         self._engine.empty_log()
+
+
+def _engine_of(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return SqliteStore(url)
+    # Here, since the driver and PgQueuer take as long to load as all the rest: a store in a file needs neither.
+    from connector.store.postgresql import PostgresStore
+
+    return PostgresStore(url)
 
 
 def single(work: Callable[..., T]) -> Callable[[Connection, Sequence[Any]], list[T]]:

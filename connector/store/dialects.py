@@ -20,8 +20,21 @@ def spelled(sqlite: str, postgresql: str) -> str:
 
 #: At the end of a select: rows that another transaction holds are passed over. SQLite has one writer.
 SKIP_LOCKED: Final = spelled("/* skip locked */", "for no key update skip locked")
-#: At the end of a select: the rows stay as they are until the commit.
-LOCKED: Final = spelled("/* locked */", "for no key update")
+#: The time by which replicas agree, in Unix seconds: the database's. SQLite has no other clock than ours, `:now`, which
+#: is bound for both.
+NOW: Final = spelled(
+    "cast(:now as double precision)",
+    "(0 * cast(:now as double precision) + cast(extract(epoch from clock_timestamp()) as double precision))",
+)
+
+
+def locked(order: str) -> str:
+    """At the end of a select: the rows stay as they are until the commit, taken in this order by everybody."""
+    return spelled(f"/* locked by {order} */", f"order by {order} for no key update")
+
+
+#: The order in which deliveries are taken: accept's, which knows no ids yet.
+LOCKED_DELIVERIES: Final = locked("call_id, connection_id")
 
 
 @compiles(TextClause, "postgresql")

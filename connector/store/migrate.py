@@ -1,5 +1,6 @@
 """Brings a store to this version's schema, and says whether it is there."""
 
+import functools
 from pathlib import Path
 
 from alembic import command
@@ -10,6 +11,9 @@ from sqlalchemy import Connection
 
 from connector.errors import ConfigError
 from connector.store.database import Database
+
+#: Whoever holds this advisory lock migrates.
+_MIGRATING = 5_396_877_211
 
 
 def migrate(database_url: str) -> str:
@@ -22,7 +26,17 @@ def migrate(database_url: str) -> str:
 
 
 def upgrade(connection: Connection) -> str:
-    """Runs the missing migrations on this connection, inside its transaction. Returns the newest revision."""
+    """Runs the missing migrations on this connection, inside its transaction. Returns the newest revision.
+
+    On PostgreSQL one process migrates at a time; another one waits, and then finds nothing to do.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        connection.exec_driver_sql("set local idle_in_transaction_session_timeout = 0")
+        # Waiting for the other one may take as long as its migration; a table that is in use is another matter.
+        connection.exec_driver_sql("set local lock_timeout = 0")
+        connection.exec_driver_sql(f"select pg_advisory_xact_lock({_MIGRATING})")
+        connection.exec_driver_sql("set local lock_timeout = '5s'")
     _known(connection)
     config = _config()
     config.attributes["connection"] = connection
@@ -54,6 +68,7 @@ def _head() -> str:
     return head
 
 
+@functools.cache
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
 

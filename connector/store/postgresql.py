@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from connector.errors import ConfigError, StoreBusy
 from connector.store.lanes import Lanes
+from connector.store.pgqueuer import QueueWakes
 from connector.store.writer import Asked, Change, Told, is_one_statement, together
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ _READS: Final = 2
 _TROUBLE: Final = ("08", "53", "57", "58", "28", "3D", "40", "55P03", "25P03", "25006")
 #: The login or the database is not there: at the start of a command that is a wrong setting.
 _REFUSED: Final = ("28", "3D")
+_NO_ANSWER: Final = (ConnectionError, TimeoutError)
 
 
 class PostgresStore:
@@ -80,6 +82,10 @@ class PostgresStore:
         """Gives the thread and the connections of reads and commands back."""
         self._beside.stop()
 
+    def wakes(self) -> QueueWakes:
+        """See `Database.wakes`."""
+        return QueueWakes(lambda: self._connect(_SESSION))
+
     async def read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         """See `Database.read`."""
         try:
@@ -100,14 +106,20 @@ class PostgresStore:
         """See `Database.empty_log`: a server's log is its own."""
 
     def _engine(self, connections: int, session: dict[str, str]) -> AsyncEngine:
-        async def connect() -> Any:
-            return await asyncpg.connect(
-                self._dsn, timeout=_CONNECT_S, command_timeout=_ANSWER_S, server_settings=session
-            )
-
         return create_async_engine(
-            "postgresql+asyncpg://", async_creator=connect, pool_size=connections, max_overflow=0, pool_timeout=4
+            "postgresql+asyncpg://",
+            async_creator=lambda: self._connect(session),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=4,
         )
+
+    async def _connect(self, session: dict[str, str]) -> Any:
+        limits = {"timeout": _CONNECT_S, "command_timeout": _ANSWER_S}
+        try:
+            return await asyncpg.connect(self._dsn, server_settings=session, **limits)
+        except OSError as error:  # no such socket, no such host, nobody listens
+            raise _gone(error) from error
 
     async def _commit(self, change: Change, batch: list[Asked]) -> list[Told]:
         try:
@@ -149,7 +161,10 @@ async def _transact(engine: AsyncEngine, work: Callable[..., T], args: tuple[Any
         code = _code(error)
         if code.startswith(_REFUSED):
             raise ConfigError(f"the database refuses the login: {_words(error)}") from error
-        raise _trouble(error) from error
+        trouble = _trouble(error)
+        if isinstance(trouble, _Broken):  # whoever runs a command may know why
+            trouble = StoreBusy(f"The database cannot be reached: {trouble}")
+        raise trouble from error
 
 
 @contextlib.asynccontextmanager
@@ -157,16 +172,20 @@ async def _given_up(connection: AsyncConnection) -> AsyncIterator[None]:
     """Closes a connection whose server did not answer, instead of using it again."""
     try:
         yield
-    except (TimeoutError, OSError):
+    except _NO_ANSWER:
         await connection.invalidate()
         raise
+
+
+def _gone(error: Exception) -> "_Broken":
+    return _Broken("The database cannot be reached now; try again in a few seconds.", log=_words(error))
 
 
 def _trouble(error: Exception) -> Exception:
     """The store's own trouble as an error with a next action; other errors as they are."""
     is_gone = isinstance(error, DBAPIError) and error.connection_invalidated
-    if is_gone or isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
-        return _Broken("The database cannot be reached now; try again in a few seconds.", log=_words(error))
+    if is_gone or isinstance(error, (*_NO_ANSWER, asyncpg.InterfaceError)):
+        return _gone(error)
     if isinstance(error, NoConnection) or _code(error).startswith(_TROUBLE):
         return StoreBusy("The store cannot take it now; try again in a few seconds.", log=_words(error))
     return error

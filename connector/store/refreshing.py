@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from connector.store import trail
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -48,7 +50,7 @@ _KEEP = text(
     " lease_until = null where id = :id and version = :version and owner = :owner"
 )
 _RELEASE = text("update credential set owner = null, lease_until = null where id = :id and owner = :owner")
-_NEW_CONFIG = text("update config set version = version + 1")
+_TENANT = text("select tenant_id from credential where id = :id")
 
 
 def claim(sql: Connection, wishes: Sequence[Wish]) -> list[Standing | None]:
@@ -77,7 +79,7 @@ def keep(sql: Connection, rows: Sequence[Refreshed]) -> list[bool]:
         }
         kept.append(bool(sql.execute(_KEEP, values).rowcount))
         if kept[-1] and row.is_rotated:
-            sql.execute(_NEW_CONFIG)
+            trail.changed(sql, [sql.execute(_TENANT, {"id": row.credential_id}).scalar_one()])
     return kept
 
 

@@ -12,7 +12,7 @@ from connector.store.schema import tenant
 
 def keep_regions(connection: Connection, found: Sequence[tuple[int, str]]) -> list[None]:
     """Keeps (tenant id, region); a `region` of the operator's file stays above it."""
-    changed = False
+    changed: set[int] = set()
     for tenant_id, region in found:
         query = select(tenant.c.settings).where(tenant.c.id == tenant_id).with_for_update()
         written = connection.execute(query).scalar_one_or_none()
@@ -22,7 +22,7 @@ def keep_regions(connection: Connection, found: Sequence[tuple[int, str]]) -> li
         settings["region_found"] = region
         text = json.dumps(settings, separators=(",", ":"), sort_keys=True)
         connection.execute(update(tenant).where(tenant.c.id == tenant_id).values(settings=text))
-        changed = True
+        changed.add(tenant_id)
     if changed:
-        trail.changed(connection)
+        trail.changed(connection, changed)
     return [None] * len(found)

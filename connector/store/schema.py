@@ -55,13 +55,15 @@ tenant = Table(
     metadata,
     _id(),
     Column("sid", String(128), nullable=False, unique=True),
-    #: JSON: region, country, time_zone, api_url, recording_hosts, ingress, exophones
+    #: JSON of what the tenant's file says beside secrets and connections: region, country, time_zone, ...
     Column("settings", Text, nullable=False),
     #: Sealed JSON: api_key, api_token, hook_token
     Column("secrets", LargeBinary, nullable=False),
     #: JSON: secret's name -> keyed hash of the file's value at the last apply; a rotated token is not put back.
     Column("applied", Text, nullable=False, server_default="{}"),
     Column("hook_token_hash", String(64), nullable=False, unique=True),
+    #: `config.version` as of the last change of this tenant or its connections.
+    Column("version", BigInteger, nullable=False, server_default=text("0"), index=True),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )
@@ -128,6 +130,8 @@ agent = Table(
     Column("outbound", Boolean, nullable=False, server_default=text("false")),
     #: JSON: further ids of the same user
     Column("ids", Text, nullable=False, server_default="{}"),
+    #: Who wrote the row last: file, import, sync. Each leaves the rows of those before it alone.
+    Column("origin", String(8), nullable=False, server_default="file"),
     UniqueConstraint("connection_id", "crm_id"),
 )
 
@@ -231,6 +235,48 @@ day_total = Table(
     Column("updated_at", Double, nullable=False),
 )
 
+#: A call that we were asked to place. The row is there before Exotel hears of it, so that none is placed twice; the
+#: call's own row follows once its CallSid is known, by whichever way that comes first.
+placement = Table(
+    "placement",
+    metadata,
+    _id(),
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), nullable=False),
+    #: Its public id, and the CustomField that Exotel tells us in its callbacks.
+    Column("token", String(32), nullable=False, unique=True),
+    Column("connection_id", ForeignKey("connection.id", ondelete="SET NULL")),
+    #: The agent's id in the CRM
+    Column("agent", String(128), nullable=False),
+    #: From, To and CallerId: E.164, the agent's may be `sip:…`
+    Column("agent_number", String(255), nullable=False),
+    Column("customer", String(255), nullable=False),
+    Column("caller_id", String(64), nullable=False),
+    #: The user's own.
+    Column("custom_field", Text),
+    #: The client's key for one wish, and the hash of what was wished: asked again, it gets the same answer.
+    Column("idempotency_key", String(255)),
+    Column("asked", String(64), nullable=False),
+    #: placing, placed, unknown, refused, not_placed
+    Column("state", String(16), nullable=False),
+    Column("call_sid", String(128)),
+    #: JSON {"code", "message", "field"}: why it was refused.
+    Column("refusal", Text),
+    #: When it is looked for at Exotel next, and until when somebody does.
+    Column("look_at", Double),
+    Column("lease_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("tenant_id", "call_sid"),
+    UniqueConstraint("tenant_id", "idempotency_key"),
+    Index("ix_placement_tenant_id_created_at", "tenant_id", "created_at"),
+    Index(
+        "ix_placement_look_at",
+        "look_at",
+        sqlite_where=text("look_at is not null"),
+        postgresql_where=text("look_at is not null"),
+    ),
+)
+
 event = Table(
     "event",
     metadata,
@@ -252,6 +298,46 @@ event = Table(
     Column("body", LargeBinary),
     Column("received_at", Double, nullable=False),
     UniqueConstraint("call_id", "dedup"),
+    # Orders to record a call, which somebody has to carry out.
+    Index(
+        "ix_event_recording",
+        "received_at",
+        sqlite_where=text("kind in ('record_start', 'record_stop')"),
+        postgresql_where=text("kind in ('record_start', 'record_stop')"),
+    ),
+)
+
+#: What became of an order to record a call, or to stop: the event is the order, made durable as every other. An order
+#: without a row is open.
+recording_order = Table(
+    "recording_order",
+    metadata,
+    Column("event_id", ForeignKey("event.id", ondelete="CASCADE"), primary_key=True),
+    #: pending, done, failed
+    Column("state", String(8), nullable=False),
+    #: pending: what the last try met; failed: why it was given up
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", Double, nullable=False),
+    Column("owner", String(64)),
+    Column("lease_until", Double),
+    Column("updated_at", Double, nullable=False),
+)
+
+#: The fate of a text message that Exotel sent for us, as its callback last told it.
+text_message = Table(
+    "text_message",
+    metadata,
+    Column("tenant_id", ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("sms_sid", String(128), primary_key=True),
+    #: queued, sending, submitted, sent, failed, failed-dnd
+    Column("status", String(32)),
+    #: Exotel's word and number for it: `DELIVERED_TO_HANDSET`, 20005
+    Column("detailed_status", String(255)),
+    Column("detailed_status_code", Integer),
+    Column("custom_field", Text),
+    Column("sent_at", Double),
+    Column("updated_at", Double, nullable=False),
 )
 
 #: A caller as a record of one connection's CRM; shared by all calls of the number.
@@ -345,7 +431,8 @@ step = Table(
     Column("delivery_id", ForeignKey("delivery.id", ondelete="CASCADE"), primary_key=True),
     Column("slot", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
-    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead
+    #: started, failed (nothing was written, to be tried again), done, adopted, gone, dead, skipped (a file that does
+    #: not come, for the reason in `warning`)
     Column("state", String(8), nullable=False),
     #: dead: rejected or unsure; adopted: open, where the policy chose the record and no person did
     Column("reason", String(16)),
@@ -371,7 +458,7 @@ step = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-#: What the account allows: pause and circuit outlive a restart, the rate is shared by replicas in chunks.
+#: What the account allows: pause, circuit and ramp-up outlive a restart and are the same for all replicas.
 gate = Table(
     "gate",
     metadata,
@@ -380,12 +467,37 @@ gate = Table(
     Column("reason", Text),
     #: Next probe of a paused account.
     Column("probe_at", Double),
+    #: Somebody probes it now, and is given up after this time.
+    Column("probing_until", Double),
     #: Circuit: nothing is sent before this time.
     Column("open_until", Double),
     Column("failures", Integer, nullable=False, server_default=text("0")),
+    #: Deliveries that may run at once while work comes back after a fault; null: no fault.
+    Column("ramp", Integer),
     #: JSON: bucket -> what headers last told
     Column("quota", Text, nullable=False, server_default="{}"),
+    #: Rises with every write; a write that names an older one is refused.
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", Double, nullable=False, index=True),
+)
+
+#: What replicas spend of an account's quotas, and hold of them for a moment; one process counts in memory instead.
+quota = Table(
+    "quota",
+    metadata,
+    Column("account", String(255), primary_key=True),
+    Column("bucket", String(64), primary_key=True),
+    #: JSON of a `window.Window`; empty for an instant, in the transaction that makes it
+    Column("state", Text, nullable=False),
     Column("updated_at", Double, nullable=False),
+)
+
+#: Processes that live on this store; one that was not seen for a while is dead.
+replica = Table(
+    "replica",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("seen_at", Double, nullable=False),
 )
 
 #: Periodic jobs, as `retention:exotel535`: who runs one now, and when it is due next on whichever process is free.
@@ -426,7 +538,14 @@ recording = Table(
     Column("size", BigInteger),
     Column("checked_at", Double),
     Column("revoked_at", Double),
+    #: What our link names it by: 32 hex digits that nobody can guess.
+    Column("name", String(32)),
+    #: The key that our link was signed with when it was first written: it stays so while the key is listed.
+    Column("key_id", String(16)),
+    #: When Exotel promised the file.
+    Column("available_by", Double),
     UniqueConstraint("call_id", "url"),
+    Index("ix_recording_name", "name", unique=True),
 )
 
 audit = Table(
@@ -466,7 +585,7 @@ api_token = Table(
     _id(),
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("hash", String(64), nullable=False, unique=True),
-    #: Comma-separated: read, replay, call
+    #: Comma-separated: read, replay, call, numbers
     Column("scopes", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("revoked_at", Double),

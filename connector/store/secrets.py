@@ -5,7 +5,7 @@ restart, `connector rekey`, drop the old one). On SQLite a missing key is made a
 
 The check value in table `config` is 32 random bytes, sealed. It makes a wrong key fail at start, and fingerprints are
 keyed by it, so that they stay comparable when the key rotates. Tokens are derived from the key itself: a rotation
-replaces them.
+replaces them, and those made before are good while the old key is listed.
 """
 
 import base64
@@ -21,7 +21,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Column, Connection, Table, insert, select, update
+from sqlalchemy import Column, Connection, Table, select, text, update
 
 from connector.config import Config
 from connector.errors import ConfigError
@@ -30,6 +30,7 @@ from connector.store.schema import config as config_table
 from connector.store.schema import credential, tenant
 
 _VARIABLE = "CONNECTOR_SECRET_KEY"
+_FIRST_ROW = text("insert into config (id) values (1) on conflict (id) do nothing")
 
 
 class SecretBox:
@@ -37,7 +38,9 @@ class SecretBox:
 
     def __init__(self, keys: Sequence[str], root: bytes) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
-        self._token_keys = [_derive(base64.urlsafe_b64decode(key), "token") for key in keys]
+        raw = [base64.urlsafe_b64decode(key) for key in keys]
+        #: Name of a key -> what tokens are made with, newest first.
+        self._token_keys = {_name(key): _derive(key, "token") for key in raw}
         self._fingerprint_key = _derive(root, "fingerprint")
 
     def seal(self, data: Mapping[str, Any]) -> bytes:
@@ -60,15 +63,23 @@ class SecretBox:
         """Keyed hash (64 hex digits): equal for equal texts, tells nothing of them, survives a rotation of the key."""
         return hmac.new(self._fingerprint_key, text.encode(), hashlib.sha256).hexdigest()
 
-    def token(self, purpose: str) -> str:
-        """A bearer token for `purpose` (`home:<connection id>`), the same each time while the key is the same."""
-        return _token(self._token_keys[0], purpose)
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Names of the keys, newest first; a name tells nothing of its key."""
+        return tuple(self._token_keys)
+
+    def token(self, purpose: str, key_id: str | None = None) -> str:
+        """A bearer token for `purpose` (`home:<connection id>`), the same each time while the key is the same.
+
+        `key_id`: the key it is made with, one of `key_ids`; the newest where that is None or not listed any more.
+        """
+        return _token(self._token_keys.get(key_id or "", next(iter(self._token_keys.values()))), purpose)
 
     def is_token(self, purpose: str, token: str) -> bool:
         """Whether `token` is that of `purpose` under any of the keys; takes the same time for every wrong one."""
         given = token.encode()
         # Every key is tried, so that the time does not tell which one is in use.
-        matches = [hmac.compare_digest(_token(key, purpose).encode(), given) for key in self._token_keys]
+        matches = [hmac.compare_digest(_token(key, purpose).encode(), given) for key in self._token_keys.values()]
         return True in matches
 
 
@@ -159,13 +170,15 @@ def _check_value(connection: Connection) -> bytes | None:
 
 def _root(connection: Connection, fernet: MultiFernet) -> bytes:
     sealed = _check_value(connection)
-    if sealed is not None:
-        return fernet.decrypt(sealed)
-    root = secrets.token_bytes(32)
-    values = {"check_value": fernet.encrypt(root)}
-    if not connection.execute(update(config_table).values(values)).rowcount:
-        connection.execute(insert(config_table).values(id=1, **values))
-    return root
+    if sealed is None:
+        connection.execute(_FIRST_ROW)
+        # Another replica may start on the new store at the same time: the first value stays.
+        mine = config_table.c.check_value.is_(None)
+        values = {"check_value": fernet.encrypt(secrets.token_bytes(32))}
+        connection.execute(update(config_table).where(mine).values(values))
+        sealed = _check_value(connection)
+    assert sealed is not None
+    return fernet.decrypt(sealed)
 
 
 def _reseal(connection: Connection, rotate: Callable[[bytes], bytes]) -> int:
@@ -184,6 +197,10 @@ def _reseal(connection: Connection, rotate: Callable[[bytes], bytes]) -> int:
 
 def _derive(key: bytes, purpose: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"connector {purpose}".encode()).derive(key)
+
+
+def _name(key: bytes) -> str:
+    return _derive(key, "name")[:6].hex()
 
 
 def _token(key: bytes, purpose: str) -> str:

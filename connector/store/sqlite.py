@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from connector.errors import ConfigError, StoreBusy
+from connector.store.wakes import NoOthers
 from connector.store.writer import Asked, Told, Writer, together
 
 T = TypeVar("T")
@@ -56,6 +57,10 @@ class SqliteStore:
         """Gives threads and pooled connections back."""
         self._reader_threads.shutdown(wait=True)
         self._engine.dispose()
+
+    def wakes(self) -> NoOthers:
+        """See `Database.wakes`."""
+        return NoOthers()
 
     async def read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         """See `Database.read`."""

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal_column, not_, or_, select
 
 from connector.store import schema
+from connector.store.queries.placements import Placement, find_placement, placement_of_call
 
 DeliveryFilter = Literal["pending", "retrying", "done", "dead"]
 
@@ -52,6 +53,9 @@ class EventRow:
     content_type: str | None
     body: bytes | None
     received_at: float
+    #: Of an order to record the call: pending, done or failed, and why; None where it is none, or is just accepted.
+    order_state: str | None = None
+    order_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,10 @@ class RecordRow:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """A call with all that hangs on it, oldest events first."""
+    """A call with all that hangs on it, oldest events first. `placement`: where it was placed here."""
 
     call: CallRow
+    placement: Placement | None
     events: tuple[EventRow, ...]
     deliveries: tuple[DeliveryRow, ...]
     records: tuple[RecordRow, ...]
@@ -109,12 +114,17 @@ class PrunedCall:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many deliveries of an adapter are not done. `oldest_due_s`: how long the oldest has been due."""
+    """How many deliveries of an adapter are not done.
+
+    `due`: how many of them could be worked on now, and nobody does; `oldest_due_s`: since when the oldest of these.
+    What waits for a time, or for an account that lets nothing through, is none: more replicas would not help it.
+    """
 
     adapter: str
     state: str
     reason: str | None
     count: int
+    due: int
     oldest_due_s: float
 
 
@@ -176,7 +186,7 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
     if row is None:
         return None
     found = CallRow(*row)
-    events = (
+    events: Select[Any] = (
         select(
             _event.kind,
             _event.source,
@@ -186,8 +196,11 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
             _event.content_type,
             _event.body,
             _event.received_at,
+            schema.recording_order.c.state,
+            schema.recording_order.c.reason,
         )
         .join_from(schema.event, schema.connection, isouter=True)
+        .join(schema.recording_order, schema.recording_order.c.event_id == _event.id, isouter=True)
         .where(_event.call_id == found.id)
         .order_by(_event.id)
     )
@@ -203,6 +216,7 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
     deliveries = _deliveries().where(_delivery.call_id == found.id).order_by(_connection.name)
     return CallView(
         call=found,
+        placement=placement_of_call(connection, tenant_id, call_sid),
         events=tuple(EventRow(*row) for row in connection.execute(events)),
         deliveries=tuple(DeliveryRow(*row) for row in connection.execute(deliveries)),
         records=(
@@ -211,6 +225,15 @@ def call(connection: Connection, tenant_id: int, call_sid: str) -> CallView | No
             *_buried(connection, tenant_id, call_sid),
         ),
     )
+
+
+def placed(connection: Connection, tenant_id: int | None, token: str) -> tuple[Placement, str] | None:
+    """A call that was asked for, by its public id, and its tenant's SID."""
+    found = find_placement(connection, token)
+    if found is None or tenant_id not in (None, found.tenant_id):
+        return None
+    sid: str = connection.execute(select(_tenant.sid).where(_tenant.id == found.tenant_id)).scalar_one()
+    return found, sid
 
 
 def pruned_call(connection: Connection, tenant_id: int, call_sid: str) -> PrunedCall | None:
@@ -238,6 +261,14 @@ def _buried(connection: Connection, tenant_id: int, call_sid: str) -> list[Recor
         .order_by(name, _tombstone.slot)
     )
     return [RecordRow(*row, state="pruned", warning=None, error=None) for row in connection.execute(query)]
+
+
+def customers(connection: Connection, tenant_id: int, call_sids: Sequence[str]) -> dict[str, tuple[str]]:
+    """CallSid -> the customer's number, for those of these calls of which it is known."""
+    query = select(_call.call_sid, _call.customer).where(
+        _call.tenant_id == tenant_id, _call.call_sid.in_(call_sids), _call.customer.is_not(None)
+    )
+    return {call_sid: (customer,) for call_sid, customer in connection.execute(query)}
 
 
 def has_call(connection: Connection, tenant_id: int, call_sid: str) -> bool:
@@ -279,18 +310,30 @@ def alive(connection: Connection) -> bool:
 
 def backlog(connection: Connection, now: float) -> list[Backlog]:
     """What is pending or dead, by adapter and reason."""
-    oldest = func.min(case((_delivery.state == _word("pending"), _delivery.due_at)))
+    gate = schema.gate.c
+    is_free = or_(_delivery.owner.is_(None), _delivery.lease_until <= now)
+    lets_through = and_(_connection.enabled, not_(func.coalesce(gate.paused, false())))
+    is_closed = func.coalesce(gate.open_until, 0) <= now
+    is_due = and_(_delivery.state == _word("pending"), _delivery.due_at <= now, is_free, lets_through, is_closed)
     rows: list[Backlog] = []
     # One state at a time: each has a partial index of its own, so that what is done is not counted over.
     for state in ("pending", "dead"):
         query = (
-            select(_connection.adapter, _delivery.reason, func.count(), oldest)
+            select(
+                _connection.adapter,
+                _delivery.reason,
+                func.count(),
+                func.count(case((is_due, 1))),
+                func.min(case((is_due, _delivery.due_at))),
+            )
             .join_from(schema.delivery, schema.connection)
+            .join(schema.gate, gate.account == _connection.account, isouter=True)
             .where(_delivery.state == _word(state))
             .group_by(_connection.adapter, _delivery.reason)
         )
-        for adapter, reason, count, due_at in connection.execute(query):
-            rows.append(Backlog(adapter, state, reason, count, max(0.0, now - due_at) if due_at is not None else 0.0))
+        for adapter, reason, count, due, due_at in connection.execute(query):
+            waited_s = now - due_at if due_at is not None else 0.0
+            rows.append(Backlog(adapter, state, reason, count, due, waited_s))
     return rows
 
 

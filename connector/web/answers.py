@@ -2,13 +2,15 @@
 
 import json
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
-from connector.errors import IngressError, StoreBusy
+from connector.errors import Declined, IngressError, StoreBusy
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,17 @@ _STATUS: Final[Mapping[str, int]] = {
     "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,
+    "unknown_applet": 404,
     "method_not_allowed": 405,
+    "agent_not_allowed": 403,
+    "unknown_device": 404,
+    "outside_hours": 409,
+    "no_public_url": 409,
+    "refused": 422,
+    "exotel_credentials": 422,
+    "idempotency_key_reused": 422,
+    "rate_limited": 429,
+    "exotel_unavailable": 503,
     "pruned": 410,
     "too_large": 413,
     "too_many_failures": 429,
@@ -48,6 +60,14 @@ class Refused(IngressError):
 def refusal(error: IngressError) -> web.Response:
     """The answer to a request that is not served; its status follows from the code, 400 where nothing else fits."""
     headers = error.headers if isinstance(error, Refused) else None
+    return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
+
+
+def declined(error: Declined) -> web.Response:
+    """The answer to what is not done; where time alone mends it, with when to ask again."""
+    headers = None
+    if error.retry_at is not None:
+        headers = {"Retry-After": str(max(1, math.ceil(error.retry_at - time.time())))}
     return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
 
 

@@ -18,36 +18,53 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from connector import metrics
-from connector.errors import ConfigError, IngressError, StoreBusy
+from connector.errors import ConfigError, Declined, IngressError, StoreBusy
+from connector.exotel.token import is_token
 from connector.phone import parse_number
 from connector.pipeline import statement as statements
-from connector.pipeline.replay import PRUNED
-from connector.store import trail, views
+from connector.pipeline.dialling import Wish
+from connector.pipeline.replay import PRUNED, without_numbers
+from connector.store import queries, revoking, trail, views
 from connector.store.database import single
 from connector.store.views import TokenRow
-from connector.tenants import Tenant
+from connector.users import NUMBERS
 from connector.web import shown
-from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
+from connector.web.agents_api import list_agents, list_devices, put_agents, set_device
+from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
 from connector.web.auth import Scope, authenticate
 from connector.web.body import read_body
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from connector.web.openapi import Described, document
 from connector.web.schemas import (
+    AgentLines,
+    Agents,
+    AgentsAsked,
+    AgentsPut,
     CallAsked,
     CallDetails,
     Calls,
     CallsAsked,
+    CallWished,
     Deliveries,
     DeliveriesAsked,
+    Devices,
+    DevicesAsked,
+    DeviceSet,
+    Placed,
+    RecordingAsked,
+    RecordingRevoked,
     Replay,
     ReplayAsked,
     StatementAsked,
     StatementOut,
 )
+from connector.web.tenancy import not_found, the_tenant
 
 log = logging.getLogger(__name__)
 
 _READY_TIMEOUT_S: Final = 2.0
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+_LONGEST_KEY: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +87,47 @@ async def list_calls(request: web.Request, token: TokenRow, asked: CallsAsked) -
     )
     rows = await request.app[DATABASE].read(query, tenant_id)
     last = rows[-1] if len(rows) == asked.limit else None
+    tenants, numbers = request.app[DIRECTORIES].current.tenants, NUMBERS in token.scopes
     return Calls(
-        calls=[shown.call(row) for row in rows], next_cursor=_cursor(last.created_at, last.id) if last else None
+        calls=[shown.call(row, tenants.get(row.tenant), numbers=numbers) for row in rows],
+        next_cursor=_cursor(last.created_at, last.id) if last else None,
     )
 
 
 async def get_call(request: web.Request, token: TokenRow, asked: CallAsked) -> CallDetails:
-    """One call: its events, deliveries and records; of one that retention deleted, the records that were written."""
-    tenant = await _tenant(request, token, asked.tenant)
-    db, call_sid = request.app[DATABASE], request.match_info["call_sid"]
-    view = await db.read(views.call, tenant.id, call_sid)
+    """One call, by its CallSid or by the id that placing it gave: its events, deliveries and records.
+
+    Of one that retention deleted, the records that were written.
+    """
+    db, named = request.app[DATABASE], request.match_info["call_sid"]
+    if is_token(named):
+        tenant_id = await _tenant_id(request, token, asked.tenant)
+        found = await db.read(views.placed, tenant_id, named)
+        if found is None:
+            raise not_found("call", "call_sid")
+        row, sid = found
+        tenant = await the_tenant(request, token, sid)
+        if row.call_sid is None:
+            return shown.asked_for(row, tenant, numbers=NUMBERS in token.scopes)
+        named = row.call_sid
+    else:
+        tenant = await the_tenant(request, token, asked.tenant)
+    view = await db.read(views.call, tenant.id, named)
     if view is None:
-        left = await db.read(views.pruned_call, tenant.id, call_sid)
+        left = await db.read(views.pruned_call, tenant.id, named)
         if left is None:
-            raise _not_found("call", "call_sid")
+            raise not_found("call", "call_sid")
         return shown.pruned(left)
     # Reading numbers takes a while, and hooks are answered meanwhile.
-    return await asyncio.to_thread(shown.details, view, tenant.country)
+    read = functools.partial(shown.details, view, tenant, numbers=NUMBERS in token.scopes)
+    return await asyncio.to_thread(read)
+
+
+async def place_call(request: web.Request, token: TokenRow, asked: CallWished) -> Placed:
+    """Rings an agent and then the number; a wish that is repeated with its `Idempotency-Key` rings nobody again."""
+    tenant = await the_tenant(request, token, asked.tenant)
+    wish = Wish(asked.connection, asked.agent, asked.number, asked.custom_field, _idempotency_key(request))
+    return shown.placed(await request.app[PIPELINE].place(tenant, wish, f"api:{token.id}"))
 
 
 async def list_deliveries(request: web.Request, token: TokenRow, asked: DeliveriesAsked) -> Deliveries:
@@ -105,7 +146,7 @@ async def list_deliveries(request: web.Request, token: TokenRow, asked: Deliveri
 
 async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> Replay:
     """Plans calls anew under the newest options and writes what differs, or with `dry_run` only tells."""
-    tenant = await _tenant(request, token, asked.tenant)
+    tenant = await the_tenant(request, token, asked.tenant)
     db = request.app[DATABASE]
     connection = tenant.connection(asked.connection) if asked.connection is not None else None
     if asked.connection is not None and (connection is None or not connection.enabled):
@@ -113,7 +154,7 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     if asked.call_sid is not None and not await db.read(views.has_call, tenant.id, asked.call_sid):
         if await db.read(views.pruned_call, tenant.id, asked.call_sid) is not None:
             raise Refused("pruned", PRUNED, "call_sid")
-        raise _not_found("call", "call_sid")
+        raise not_found("call", "call_sid")
     replayed = await request.app[PIPELINE].replay(
         tenant.id,
         call_sid=asked.call_sid,
@@ -126,12 +167,25 @@ async def replay(request: web.Request, token: TokenRow, asked: ReplayAsked) -> R
     if not asked.dry_run:
         detail = asked.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         await db.write(single(trail.record), (f"api:{token.id}", "replay", tenant.id, detail))
+    elif NUMBERS not in token.scopes:
+        replayed = await db.read(without_numbers, tenant, replayed)
     return Replay(dry_run=asked.dry_run, calls=[shown.replayed(one) for one in replayed])
+
+
+async def revoke_recording(request: web.Request, token: TokenRow, asked: RecordingAsked) -> RecordingRevoked:
+    """Withdraws the links to a call's recordings, for good; needs the scope `replay`, like all that changes records."""
+    tenant = await the_tenant(request, token, asked.tenant)
+    call_sid = request.match_info["call_sid"]
+    db = request.app[DATABASE]
+    if not await db.read(queries.recordings, tenant.id, call_sid):
+        raise not_found("recording", "call_sid")
+    revoked = await db.write(revoking.revoke, (tenant.id, call_sid, f"api:{token.id}", time.time()))
+    return RecordingRevoked(call_sid=call_sid, revoked=revoked)
 
 
 async def statement(request: web.Request, token: TokenRow, asked: StatementAsked) -> StatementOut:
     """A day's calls at Exotel, and what became of them: written, not due by policy, missing, and why."""
-    tenant = await _tenant(request, token, asked.tenant)
+    tenant = await the_tenant(request, token, asked.tenant)
     if asked.connection is not None and tenant.connection(asked.connection) is None:
         raise Refused("unknown_connection", "The account has no connection of this name.", "connection")
     day = asked.day or statements.today(tenant, time.time())
@@ -142,9 +196,40 @@ async def statement(request: web.Request, token: TokenRow, asked: StatementAsked
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/statement", statement, StatementAsked, StatementOut, "read", statement),
     Operation("GET", "/api/v1/calls", list_calls, CallsAsked, Calls, "read", list_calls),
+    Operation(
+        "POST",
+        "/api/v1/calls",
+        place_call,
+        CallWished,
+        Placed,
+        "call",
+        place_call,
+        status=202,
+        headers={IDEMPOTENCY_KEY: "1 to 255 characters of your own for this one wish."},
+        refusals={
+            "403": "The token's scopes do not include this, or the agent may not place calls.",
+            "409": "Not at this time (`Retry-After` says when), or CONNECTOR_PUBLIC_URL is not set.",
+            "422": "Exotel refused, in its words; or the key was used for another wish.",
+            "429": "Exotel takes no more requests of the account for now; ask again after `Retry-After` seconds.",
+            "503": "The store is busy, or Exotel cannot be reached; nobody was rung, try again after `Retry-After`.",
+        },
+    ),
     Operation("GET", "/api/v1/calls/{call_sid}", get_call, CallAsked, CallDetails, "read", get_call),
     Operation("GET", "/api/v1/deliveries", list_deliveries, DeliveriesAsked, Deliveries, "read", list_deliveries),
+    Operation("GET", "/api/v1/agents", list_agents, AgentsAsked, Agents, "read", list_agents),
+    Operation("PUT", "/api/v1/agents", put_agents, AgentsPut, AgentLines, "call", put_agents, query=AgentsAsked),
+    Operation("GET", "/api/v1/devices", list_devices, DevicesAsked, Devices, "read", list_devices),
+    Operation("PUT", "/api/v1/devices", set_device, DeviceSet, Devices, "call", set_device),
     Operation("POST", "/api/v1/replay", replay, ReplayAsked, Replay, "replay", replay),
+    Operation(
+        "DELETE",
+        "/api/v1/recordings/{call_sid}",
+        revoke_recording,
+        RecordingAsked,
+        RecordingRevoked,
+        "replay",
+        revoke_recording,
+    ),
 )
 
 
@@ -193,9 +278,14 @@ def add_api(app: web.Application) -> None:
 def _serving(operation: Operation) -> Handler:
     async def serve(request: web.Request) -> web.Response:
         token = await authenticate(request, request.app[DATABASE], operation.scope)
-        asked = await _read(request, operation.asks)
+        asked = await _read(request, operation)
         answer = await operation.run(request, token, asked)
-        return web.Response(text=answer.model_dump_json(), content_type="application/json", headers=API_HEADERS)
+        return web.Response(
+            status=operation.status,
+            text=answer.model_dump_json(),
+            content_type="application/json",
+            headers=API_HEADERS,
+        )
 
     return serve
 
@@ -206,6 +296,8 @@ def _guarded(handler: Handler) -> Handler:
             return await handler(request)
         except IngressError as error:
             return refusal(error)
+        except Declined as error:
+            return declined(error)
         except ConfigError as error:
             return problem(400, "invalid", error.message, error.field)
         except StoreBusy as error:
@@ -214,12 +306,16 @@ def _guarded(handler: Handler) -> Handler:
     return guarded
 
 
-async def _read(request: web.Request, model: type[BaseModel]) -> BaseModel:
-    """The query, or the body where there may be one, as `model`. Raises `Refused` that names the field."""
+async def _read(request: web.Request, operation: Operation) -> BaseModel:
+    """The query, or the body where there may be one, as its model. Raises `Refused` that names the field."""
+    model = operation.asks
     try:
-        if request.method == hdrs.METH_GET:
+        if request.method in (hdrs.METH_GET, hdrs.METH_DELETE):
             return model.model_validate(dict(request.query))
-        return model.model_validate_json(await read_body(request))
+        asked = model.model_validate_json(await read_body(request))
+        if operation.query is None or not request.query:
+            return asked
+        return model.model_validate({**asked.model_dump(exclude_unset=True, by_alias=True), **request.query})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         if first["type"] == "json_invalid":
@@ -231,25 +327,14 @@ async def _tenant_id(request: web.Request, token: TokenRow, sid: str | None) -> 
     """The tenant to ask for; None, all of them, is an operator's alone."""
     if sid is None:
         return token.tenant_id
-    return (await _tenant(request, token, sid)).id
+    return (await the_tenant(request, token, sid)).id
 
 
-async def _tenant(request: web.Request, token: TokenRow, sid: str | None) -> Tenant:
-    """The tenant that is asked for, which for a tenant's token can only be its own. Raises `Refused` (404)."""
-    directories = request.app[DIRECTORIES]
-    directory = directories.current
-    if sid is None and token.tenant_id is None:
-        raise Refused("invalid", "Say whose: the account's SID.", "tenant")
-    if sid is not None and sid not in directory.tenants:
-        directory = await directories.refresh()
-    tenant = directory.tenants.get(sid) if sid is not None else directory.tenants_by_id.get(token.tenant_id or 0)
-    if tenant is None or token.tenant_id not in (None, tenant.id):
-        raise _not_found("tenant", "tenant")
-    return tenant
-
-
-def _not_found(what: str, field: str) -> Refused:
-    return Refused("not_found", f"There is no such {what}.", field)
+def _idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise Refused("invalid", f"A key has 1 to {_LONGEST_KEY} plain characters.", IDEMPOTENCY_KEY)
+    return key
 
 
 def _spellings(request: web.Request, tenant_id: int | None, number: str | None) -> tuple[str, ...]:

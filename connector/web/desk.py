@@ -9,34 +9,28 @@ Errors are `{"error": {"code", "message", "field"}}`: `unreadable` 400, `unautho
 
 import hmac
 import json
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import nh3
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from connector.errors import StoreBusy
 from connector.store import desk
 from connector.store.database import Database
+from connector.web.pages import new_nonce, page, page_headers
 
 #: Four times what a template may render, as JSON may write a character with six.
 _MAX_BODY = 256 * 1024
 
 _URL_SCHEMES = {"http", "https", "mailto", "tel", "sip"}
 
-_page_template = Environment(
-    loader=PackageLoader("connector.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-).get_template("desk_ticket.html")
+_page_template = page("desk_ticket.html")
 
 
 def clean(html: str) -> str:
@@ -123,13 +117,15 @@ def add_desk(
     authenticate: Callable[[str], str | None],
     sign: Callable[[str], str],
     public_url: Callable[[], str],
+    number_shown: Callable[[str, str], str] = lambda _connection_id, phone: phone,
 ) -> None:
     """Adds the desk's routes to `app`.
 
     `authenticate`: bearer token -> id of its connection, or None, in constant time. `sign`: a keyed hash, hex, of at
-    least 32 digits. `public_url`: where people reach this service, without a slash at the end.
+    least 32 digits. `public_url`: where people reach this service, without a slash at the end. `number_shown`: a
+    contact's number as the people of this connection see it.
     """
-    pages = Desk(db, authenticate, sign, public_url)
+    pages = Desk(db, authenticate, sign, public_url, number_shown)
     api = pages.guarded
     app.router.add_get("/desk/v1/account", api(pages.account))
     app.router.add_get("/desk/v1/agents", api(pages.agents))
@@ -154,7 +150,9 @@ class Desk:
         authenticate: Callable[[str], str | None],
         sign: Callable[[str], str],
         public_url: Callable[[], str],
+        number_shown: Callable[[str, str], str],
     ) -> None:
+        self._number_shown = number_shown
         self._db = db
         self._authenticate = authenticate
         self._sign = sign
@@ -272,9 +270,11 @@ class Desk:
         found = await self._db().read(desk.page, id_)
         if found is None:
             raise web.HTTPNotFound
-        nonce = secrets.token_urlsafe(16)
+        phone = self._number_shown(found.ticket.connection_id, found.contact.phone)
+        found = replace(found, contact=replace(found.contact, phone=phone))
+        nonce = new_nonce()
         html = _page_template.render(page=found, nonce=nonce, clean=_shown, when=_when)
-        return web.Response(text=html, content_type="text/html", headers=_page_headers(nonce))
+        return web.Response(text=html, content_type="text/html", headers=page_headers(nonce))
 
     def _ticket(self, ticket: desk.Ticket) -> dict[str, Any]:
         return {
@@ -369,14 +369,3 @@ def _shown(html: str) -> Markup:
 
 def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _page_headers(nonce: str) -> dict[str, str]:
-    return {
-        "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-        "X-Robots-Tag": "noindex",
-    }

@@ -9,9 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import punctuation
-from typing import Final, Protocol
-from urllib.parse import quote
+from typing import Any, Final, Protocol
 
 from aiohttp import hdrs, web
 
@@ -19,13 +17,14 @@ from connector import metrics
 from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, StoreBusy
 from connector.exotel.parse import call_sid_of, kind_of
-from connector.exotel.wire import merge
+from connector.exotel.wire import count_of, fold_keys, merge, text_of, time_of, word_of
 from connector.pipeline.accept import Received
+from connector.store.queries.texts import TextFate
 from connector.tenants import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal
 from connector.web.body import read_body
 from connector.web.origin import Origin
-from connector.web.query import read_query
+from connector.web.query import query_of, read_query
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +40,9 @@ class Accepts(Protocol):
 
     async def accept(self, received: Received) -> None:
         """Returns once the request is durably stored. Raises `StoreBusy`."""
+
+    async def text_told(self, fate: TextFate) -> None:
+        """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ URLS: Final = (
     Url("zoho", "/callback/exotel/{sid}/createpopup", "createpopup", is_open=True),
     Url("zoho", "/callback/exotel/{sid}/incomingcallhungup", "incomingcallhungup", is_open=True),
     Url("zoho", "/callback/exotel/{sid}/callmissed", "callmissed", is_open=True),
+    Url("callback", "/h/{hook_token}/callback/{event}"),
     Url("hook", "/h/{hook_token}/{event}"),
 )
 
@@ -84,8 +87,14 @@ class Ingress:
             tenant = await self._tenant(request, url)
             if request.method == hdrs.METH_HEAD:
                 return web.Response()
-            kind, received = await self._read(request, url, tenant)
-            await self._pipeline.accept(received)
+            asked = await _asked(request)
+            if url.dialect == "callback" and request.match_info["event"].strip().lower() == "sms":
+                kind, call_sid = "sms", None
+                await self._pipeline.text_told(self._text_fate(asked, tenant))
+            else:
+                kind, received = await self._read(request, url, tenant, asked)
+                call_sid = received.call_sid
+                await self._pipeline.accept(received)
         except IngressError as error:
             return self._refuse(request, url, tenant, error, began)
         except StoreBusy as error:
@@ -97,7 +106,7 @@ class Ingress:
         elapsed_s = time.perf_counter() - began
         metrics.accepted(kind, dialect=url.dialect, seconds=elapsed_s)
         if log.isEnabledFor(logging.DEBUG):
-            fields = {"route": url.path, "tenant": tenant.sid, "call_sid": received.call_sid, "status": 200}
+            fields = {"route": url.path, "tenant": tenant.sid, "call_sid": call_sid, "status": 200}
             log.debug("hook accepted", extra={**fields, "elapsed_ms": round(elapsed_s * 1000, 2)})
         return web.Response()
 
@@ -109,37 +118,43 @@ class Ingress:
         tenant = self._origin.known(request, sid, is_open=url.is_open)
         return tenant or await self._origin.second_look(request, sid, is_open=url.is_open)
 
-    async def _read(self, request: web.Request, url: Url, tenant: Tenant) -> tuple[str, Received]:
+    async def _read(self, request: web.Request, url: Url, tenant: Tenant, asked: "_Asked") -> tuple[str, Received]:
         """The event's kind, for counting, and the request as it is stored. Raises `IngressError`."""
-        query = request.raw_path.partition("?")[2]
-        if not query.isascii():  # where aiohttp runs without its C parser, which refuses them
-            query = quote(query.encode("utf-8", "surrogateescape"), safe=punctuation)
-        asked = read_query(query)
-        params: Sequence[tuple[str, str]] = asked
-        content_type: str | None = None
-        body = b""
-        is_readable = True
-        if request.body_exists:
-            body = await read_body(request)
-            content_type = _ascii(request.headers.get(hdrs.CONTENT_TYPE, ""))[:_LONGEST_TYPE] or None
-            posted = _posted(content_type, body)
-            is_readable = bool(posted) or body.strip() in (b"", b"{}")
-            params = [*asked, *posted]
-        word = url.word or request.match_info.get("event") or _first(params, "event") or ""
+        word = url.word or request.match_info.get("event") or _first(asked.params, "event") or ""
+        if url.dialect == "callback":
+            word = f"callback/{word}"
         kind = kind_of(word)
         received = Received(
             tenant_id=tenant.id,
-            call_sid=_call_sid(asked, content_type, body, is_readable=is_readable),
+            call_sid=_call_sid(asked),
             kind=word.strip().lower(),
             method=request.method,
-            query=query,
-            content_type=content_type,
-            body=body or None,
-            params=params,
-            connection_id=await self._connection_id(tenant, _first(asked, "connection")),
+            query=asked.query,
+            content_type=asked.content_type,
+            body=asked.body or None,
+            params=asked.params,
+            connection_id=await self._connection_id(tenant, _first(asked.in_query, "connection")),
             received_at=self._clock.now(),
         )
         return kind, received
+
+    def _text_fate(self, asked: "_Asked", tenant: Tenant) -> TextFate:
+        """What a callback of a text message tells (reference exotel.md §4.3). Raises `IngressError` (`no_sms_sid`)."""
+        told = fold_keys(asked.merged())
+        sms_sid = text_of(told.get("smssid"))
+        if sms_sid is None or len(sms_sid) > _LONGEST_SID or not sms_sid.isprintable():
+            raise Refused("no_sms_sid", "The request does not say which message it belongs to.", "SmsSid")
+        sent_at = time_of(told.get("datesent"))
+        return TextFate(
+            tenant_id=tenant.id,
+            sms_sid=sms_sid,
+            status=(word_of(told.get("status")) or "")[:32] or None,
+            detailed_status=(text_of(told.get("detailedstatus")) or "")[:255] or None,
+            detailed_status_code=count_of(told.get("detailedstatuscode")),
+            custom_field=text_of(told.get("customfield")),
+            sent_at=sent_at.timestamp() if sent_at is not None else None,
+            updated_at=self._clock.now(),
+        )
 
     async def _connection_id(self, tenant: Tenant, name: str | None) -> str | None:
         """The one connection that the URL narrows the event to; None: every one. A typing error must not lose calls."""
@@ -167,6 +182,37 @@ class Ingress:
             extra={**fields, "field": error.field, "elapsed_ms": round((time.perf_counter() - began) * 1000, 2)},
         )
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request's parameters: as they came, and decoded."""
+
+    query: str
+    in_query: Sequence[tuple[str, str]]
+    content_type: str | None
+    body: bytes
+    params: Sequence[tuple[str, str]]
+    is_readable: bool
+
+    def merged(self) -> dict[str, Any]:
+        """Every parameter, query and body merged. Raises `Refused` where nothing can be made of the body."""
+        if not self.is_readable:
+            raise Refused("unreadable", "The body is neither a form nor a JSON object.")
+        return merge(self.in_query, self.content_type, self.body)
+
+
+async def _asked(request: web.Request) -> _Asked:
+    """Reads the request. Raises `IngressError`."""
+    query = query_of(request)
+    in_query = read_query(query)
+    if not request.body_exists:
+        return _Asked(query, in_query, None, b"", in_query, is_readable=True)
+    body = await read_body(request)
+    content_type = _ascii(request.headers.get(hdrs.CONTENT_TYPE, ""))[:_LONGEST_TYPE] or None
+    posted = _posted(content_type, body)
+    is_readable = bool(posted) or body.strip() in (b"", b"{}")
+    return _Asked(query, in_query, content_type, body, [*in_query, *posted], is_readable)
 
 
 INGRESS: Final = web.AppKey("ingress", Ingress)
@@ -198,17 +244,17 @@ def _first(params: Sequence[tuple[str, str]], name: str) -> str | None:
     return None
 
 
-def _call_sid(asked: Sequence[tuple[str, str]], content_type: str | None, body: bytes, *, is_readable: bool) -> str:
+def _call_sid(asked: _Asked) -> str:
     """The CallSid, as the parser will find it again. Raises `IngressError` (`no_call_sid`, `unreadable`)."""
-    if not body:
+    if not asked.body:
         # Nearly every request names it once, in plain characters: no need to look at each parameter.
-        named = [value for key, value in asked if key == "CallSid"]
+        named = [value for key, value in asked.in_query if key == "CallSid"]
         if len(named) == 1 and named[0].isalnum() and _SHORTEST_PLAIN_SID <= len(named[0]) <= _LONGEST_SID:
             return named[0]
     try:
-        return call_sid_of(merge(asked, content_type, body))
+        return call_sid_of(merge(asked.in_query, asked.content_type, asked.body))
     except IngressError:
-        if is_readable:
+        if asked.is_readable:
             raise
         raise Refused("unreadable", "The body is neither a form nor a JSON object.") from None
 

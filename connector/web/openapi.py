@@ -1,8 +1,8 @@
 """The API's description in OpenAPI 3.1, from the table of operations and its pydantic models."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -19,12 +19,15 @@ _REFUSALS: Final = {
     "503": "The store is busy; try again after `Retry-After` seconds.",
 }
 
+#: Methods whose requests have no body.
+_BY_QUERY: Final = ("GET", "DELETE")
+
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """What the description tells of an operation; its words are the docstring of `says`.
 
-    `asks` is the query's model for GET, the body's otherwise.
+    `asks` is the query's model for GET and DELETE, the body's otherwise.
     """
 
     method: str
@@ -32,12 +35,21 @@ class Described:
     says: Callable[..., Awaitable[BaseModel]]
     asks: type[BaseModel]
     answers: type[BaseModel]
+    _: KW_ONLY
+    #: Status of the answer where it went well.
+    status: int = 200
+    #: Headers that a request may have, and what they say.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: What stands in the query of an operation that has a body.
+    query: type[BaseModel] | None = None
+    #: Refusals of its own: status -> words.
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
 
 def document(operations: Sequence[Described]) -> dict[str, Any]:
     """The whole description."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, "serialization")]
-    models += [(one.asks, "validation") for one in operations if one.method != "GET"]
+    models += [(one.asks, "validation") for one in operations if one.method not in _BY_QUERY]
     models += [(one.answers, "serialization") for one in operations]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
@@ -63,15 +75,26 @@ def _operation(one: Described) -> dict[str, Any]:
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"\{(\w+)\}", one.path)
+        ]
+        + [
+            {"name": name, "in": "header", "required": False, "description": words, "schema": {"type": "string"}}
+            for name, words in one.headers.items()
         ],
         "responses": {
-            "200": {"description": (one.answers.__doc__ or "").partition("\n")[0], "content": _json(one.answers)},
-            **{status: {"description": words, "content": _json(Error)} for status, words in _REFUSALS.items()},
+            str(one.status): {
+                "description": (one.answers.__doc__ or "").partition("\n")[0],
+                "content": _json(one.answers),
+            },
+            **{
+                status: {"description": words, "content": _json(Error)}
+                for status, words in {**_REFUSALS, **one.refusals}.items()
+            },
         },
     }
-    if one.method == "GET":
+    if one.method in _BY_QUERY:
         operation["parameters"] += _query(one.asks)
     else:
+        operation["parameters"] += _query(one.query) if one.query is not None else []
         operation["requestBody"] = {"required": True, "content": _json(one.asks)}
     return operation
 

@@ -76,7 +76,12 @@ class Origin:
         """
         directory = self._directories.current
         if directory is not self._seen:
-            self._doors = {sid: _Door(tenant) for sid, tenant in directory.tenants.items()}
+            # Doors are made once: a change of one tenant must not hold up the requests of thousands.
+            was = self._doors
+            self._doors = {
+                sid: was[sid] if sid in was and was[sid].tenant is tenant else _Door(tenant)
+                for sid, tenant in directory.tenants.items()
+            }
             self._seen = directory
         door = self._doors.get(sid, _DECOY)
         header = request.headers.get(hdrs.AUTHORIZATION)

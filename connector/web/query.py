@@ -5,14 +5,25 @@ call and whose values are mostly plain.
 """
 
 from functools import lru_cache
+from string import punctuation
 from typing import Final
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
+
+from aiohttp import web
 
 from connector.web.answers import Refused
 
 #: Longest query, in bytes; Exotel's own are under 4 KiB.
 MOST_BYTES: Final = 64 * 1024
 _MOST_PARAMETERS: Final = 1000
+
+
+def query_of(request: web.Request) -> str:
+    """The query as it came, in ASCII."""
+    query = request.raw_path.partition("?")[2]
+    if not query.isascii():  # where aiohttp runs without its C parser, which refuses them
+        query = quote(query.encode("utf-8", "surrogateescape"), safe=punctuation)
+    return query
 
 
 def read_query(query: str) -> list[tuple[str, str]]:

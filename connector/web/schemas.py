@@ -57,7 +57,19 @@ class DeliveriesAsked(Page):
 class CallAsked(Asked):
     """Whose call."""
 
-    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    tenant: Sid | None = Field(default=None, description="Account SID; an operator's token needs it with a CallSid.")
+
+
+class CallWished(Asked):
+    """A call to be placed: the agent's phone is rung first, then the number."""
+
+    tenant: Sid
+    connection: str = Field(min_length=1, max_length=128, description="Name of the connection whose agent it is.")
+    agent: str = Field(min_length=1, max_length=255, description="The agent's CRM id, e-mail or number.")
+    number: str = Field(min_length=1, max_length=64, description="Whom to call, in any spelling; need be no contact.")
+    custom_field: str | None = Field(
+        default=None, max_length=1000, description="Text of your own, shown with the call and in its records."
+    )
 
 
 class ReplayAsked(Asked):
@@ -78,6 +90,46 @@ class ReplayAsked(Asked):
         if self.to is not None and (self.from_ is None or self.to < self.from_):
             raise ValueError("to belongs to an earlier from")
         return self
+
+
+class AgentsAsked(Asked):
+    """Whose agents."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    connection: str | None = Field(default=None, description="Name of the connection; all of them without it.")
+
+
+class AgentIn(Asked):
+    """An agent. What is left out stays as it is, null clears it."""
+
+    crm_id: str = Field(max_length=128)
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = Field(default=None, description="A number in any spelling, or `sip:…`.")
+    caller_id: str | None = Field(default=None, description="The ExoPhone that customers see.")
+    outbound: bool = Field(default=False, description="May place calls.")
+    ids: dict[str, str] | None = None
+    remove: bool = False
+
+
+class AgentsPut(AgentsAsked):
+    """Agents of one connection to be added, changed or removed; others are left alone."""
+
+    agents: list[AgentIn] = Field(max_length=5000)
+
+
+class DevicesAsked(Asked):
+    """Whose phones."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    agent: str = Field(min_length=1, max_length=255, description="E-mail, number or CRM id.")
+
+
+class DeviceSet(DevicesAsked):
+    """A phone to be switched on (others go off) or off."""
+
+    on: bool
+    device: Literal["tel", "sip"] | None = Field(default=None, description="Which, where there are several.")
 
 
 class StatementAsked(Asked):
@@ -119,8 +171,31 @@ class CallOut(BaseModel):
     custom_field: str | None = None
 
 
+class OrderOut(BaseModel):
+    """What became of an order to record the call, or to stop. `reason`: why it waits, or was given up."""
+
+    state: Literal["pending", "done", "failed"]
+    reason: str | None
+
+
+class RecordingAsked(Asked):
+    """Whose recording."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+
+
+class RecordingRevoked(BaseModel):
+    """What was withdrawn: how many links were in force until now."""
+
+    call_sid: str
+    revoked: int
+
+
 class EventOut(BaseModel):
-    """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells."""
+    """One thing learned of a call. `raw`: every parameter as it came, credentials hidden; `facts`: what it tells.
+
+    `order`: what became of a `record_start` or `record_stop`; null for every other event.
+    """
 
     kind: str
     source: str
@@ -128,6 +203,7 @@ class EventOut(BaseModel):
     received_at: Utc
     facts: dict[str, Any] | None
     raw: dict[str, Any]
+    order: OrderOut | None = None
 
 
 class DeliveryOut(BaseModel):
@@ -171,13 +247,82 @@ class Calls(BaseModel):
     next_cursor: str | None
 
 
-class CallDetails(BaseModel):
-    """A call with all that hangs on it."""
+class Placed(BaseModel):
+    """A call that was asked for.
 
+    `unknown`: Exotel did not say; it is found out, and never placed again. `not_placed`: no trace of it in four hours.
+    """
+
+    id: str
+    call_sid: str | None
+    state: Literal["placing", "placed", "unknown", "refused", "not_placed"]
+
+
+class CallDetails(BaseModel):
+    """A call with all that hangs on it. `id` and `state` are those of a call that was placed here, else null."""
+
+    id: str | None = None
+    call_sid: str | None
+    state: str | None = None
+    reason: str | None = Field(default=None, description="Why it was refused or never placed.")
     call: CallOut
     events: list[EventOut]
     deliveries: list[DeliveryOut]
     records: list[RecordOut]
+
+
+class AgentOut(BaseModel):
+    """An agent. `origin`: who owns the row, the tenant file, an upload (`import`) or a sync."""
+
+    connection: str
+    crm_id: str
+    name: str
+    email: str | None
+    phone: str | None
+    caller_id: str | None
+    outbound: bool
+    ids: dict[str, str]
+    origin: str
+
+
+class Agents(BaseModel):
+    """Agents, by connection."""
+
+    agents: list[AgentOut]
+
+
+class LineOut(BaseModel):
+    """What became of one line of an upload."""
+
+    crm_id: str
+    result: Literal["added", "changed", "unchanged", "removed", "kept", "refused"]
+    reason: str | None
+
+
+class AgentLines(BaseModel):
+    """What became of an upload, line by line; nothing of a refused line was written."""
+
+    refused: int
+    lines: list[LineOut]
+
+
+class DeviceOut(BaseModel):
+    """A phone on which Exotel rings a user."""
+
+    id: str
+    name: str | None
+    type: str | None
+    number: str | None
+    on: bool | None
+    verified: bool | None
+    status: str | None
+
+
+class Devices(BaseModel):
+    """A user of the account at Exotel, with all phones."""
+
+    email: str | None
+    devices: list[DeviceOut]
 
 
 class Deliveries(BaseModel):

@@ -2,21 +2,25 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from connector.errors import IngressError
 from connector.exotel import details as details_
 from connector.exotel import parse_request
-from connector.exotel.model import CallEvent
+from connector.exotel.model import ORDERS, CallEvent
 from connector.exotel.wire import merge
+from connector.phone import parse_number
+from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
 from connector.pipeline.statement import Statement, percent
 from connector.redact import redact, redact_all
+from connector.store.queries.placements import Placement
 from connector.store.totals import Total
 from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
+from connector.tenants import Tenant
 from connector.web.schemas import (
     CallDetails,
     CallOut,
@@ -25,27 +29,88 @@ from connector.web.schemas import (
     DeliveryOut,
     EventOut,
     ListedDelivery,
+    OrderOut,
+    Placed,
     RecordOut,
     ReplayedCall,
     StatementOut,
 )
 
+#: Parameters that name the ends of a call, in small letters.
+_PARTIES: Final = frozenset({"from", "to", "callfrom", "callto"})
+_NOT_PLACED: Final = "Exotel has no trace of this call, although its longest call would be over: nobody was rung."
 
-def call(row: CallRow) -> CallOut:
-    """A call as the last attempt folded it."""
+
+def call(row: CallRow, tenant: Tenant | None, *, numbers: bool) -> CallOut:
+    """A call as the last attempt folded it. `numbers`: whoever looks sees those that the tenant masks."""
     summary = redact_all(json.loads(row.summary)) if row.summary else {}
+    if tenant is not None and tenant.mask is not None and not numbers:
+        named = [summary["customer_number"]] if summary.get("customer_number") else []
+        summary = tenant.mask.hidden(summary, named, tenant.country)
     known = {"tenant": row.tenant, "call_sid": row.call_sid, "created_at": _time(row.created_at)}
     return CallOut.model_validate({**summary, **known})
 
 
-def details(view: CallView, country: str) -> CallDetails:
-    """A call with its events read anew; `country` is the tenant's."""
+def details(view: CallView, tenant: Tenant, *, numbers: bool) -> CallDetails:
+    """A call with its events read anew; `numbers` as in `call`."""
+    events = [event(row, tenant.country) for row in view.events]
+    if tenant.mask is not None and not numbers:
+        named = _customers(view.call, events, tenant)
+        hidden = [tenant.mask.hidden({"facts": one.facts, "raw": one.raw}, named, tenant.country) for one in events]
+        events = [one.model_copy(update=parts) for one, parts in zip(events, hidden, strict=True)]
+    placement, known = view.placement, view.call
+    if known.summary is None and placement is not None:
+        known = _wished(placement, known.tenant)
     return CallDetails(
-        call=call(view.call),
-        events=[event(row, country) for row in view.events],
+        id=placement.token if placement is not None else None,
+        call_sid=view.call.call_sid,
+        state=placement.state if placement is not None else None,
+        call=call(known, tenant, numbers=numbers),
+        events=events,
         deliveries=[delivery(row) for row in view.deliveries],
         records=[record(row) for row in view.records],
     )
+
+
+def asked_for(row: Placement, tenant: Tenant, *, numbers: bool) -> CallDetails:
+    """A call that was asked for and has no CallSid (yet); `numbers` as in `call`."""
+    refused = refusal_of(row)
+    reason = refused.message if refused is not None else _NOT_PLACED if row.state == "not_placed" else None
+    return CallDetails(
+        id=row.token,
+        call_sid=None,
+        state=row.state,
+        reason=_text(reason),
+        call=call(_wished(row, tenant.sid), tenant, numbers=numbers),
+        events=[],
+        deliveries=[],
+        records=[],
+    )
+
+
+def _wished(row: Placement, sid: str) -> CallRow:
+    """What is known of a call before anything came of it, as a fold would tell it."""
+    facts = {
+        "direction": "outbound",
+        "customer_number": row.customer,
+        "exophone": row.caller_id,
+        "agent_number": row.agent_number,
+        "custom_field": row.custom_field,
+    }
+    return CallRow(
+        id=0,
+        tenant_id=row.tenant_id,
+        tenant=sid,
+        call_sid=row.call_sid,
+        created_at=row.created_at,
+        summary=json.dumps(facts),
+    )
+
+
+def placed(row: Placement) -> Placed:
+    """What became of a wish so far. What another request is placing at this moment is nobody's knowledge yet."""
+    state = "unknown" if row.state == "placing" else row.state
+    return Placed.model_validate({"id": row.token, "call_sid": row.call_sid, "state": state})
 
 
 def pruned(left: PrunedCall) -> CallDetails:
@@ -56,7 +121,21 @@ def pruned(left: PrunedCall) -> CallDetails:
         created_at=_time(left.created_at),
         pruned_at=_time(left.pruned_at),
     )
-    return CallDetails(call=of_call, events=[], deliveries=[], records=[record(row) for row in left.records])
+    records = [record(row) for row in left.records]
+    return CallDetails(call_sid=left.call_sid, call=of_call, events=[], deliveries=[], records=records)
+
+
+def _customers(row: CallRow, events: Sequence[EventOut], tenant: Tenant) -> set[str]:
+    """Numbers that a call's events name, less those that are known to be the tenant's own."""
+    named = {json.loads(row.summary).get("customer_number")} if row.summary else set()
+    own = {*tenant.exophones, *(agent.phone for connection in tenant.connections for agent in connection.agents)}
+    for one in events:
+        facts = one.facts or {}
+        parties = (value for name, value in one.raw.items() if name.replace(" ", "").lower() in _PARTIES)
+        named |= {parse_number(str(value), tenant.country) for value in parties}
+        named |= {facts.get("customer_number"), *facts.get("other_numbers", ())}
+        own |= {facts.get("exophone"), facts.get("agent_number")} - {facts.get("customer_number")}
+    return {number for number in named - own if number}
 
 
 def event(row: EventRow, country: str) -> EventOut:
@@ -66,7 +145,7 @@ def event(row: EventRow, country: str) -> EventOut:
     read: CallEvent | None = None
     if row.source == "details" and row.kind == details_.RECORD:
         read = details_.read_details(row.body or b"{}", country)
-    elif row.source == "exotel":
+    elif row.source in ("exotel", "connect"):
         # An older version accepted what this one does not read; `raw` shows it.
         with contextlib.suppress(IngressError):
             read = parse_request(
@@ -87,7 +166,12 @@ def event(row: EventRow, country: str) -> EventOut:
         received_at=_time(row.received_at),
         facts=redact_all(facts),
         raw=redact_all(merge(query, row.content_type, row.body or b"")),
+        order=_order(row) if kind in ORDERS else None,
     )
+
+
+def _order(row: EventRow) -> OrderOut:
+    return OrderOut.model_validate({"state": row.order_state or "pending", "reason": _text(row.order_reason)})
 
 
 def delivery(row: DeliveryRow) -> DeliveryOut:

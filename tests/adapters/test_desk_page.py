@@ -66,6 +66,20 @@ async def test_the_page_shows_the_ticket(desk: TestClient[Any, Any]) -> None:
     assert "script" not in policy
 
 
+async def test_the_page_shows_a_masked_number(aiohttp_client: Any) -> None:
+    asked = []
+
+    def shown(connection_id: str, phone: str) -> str:
+        asked.append(connection_id)
+        return f"…{phone[-4:]}"
+
+    desk = await aiohttp_client(TestServer(desk_app(number_shown=shown)))
+    html = await (await _page(desk, await _ticket(desk, subject="Missed call"))).text()
+    assert asked == ["kit1"]
+    assert "…3606" in html
+    assert "8884643606" not in html
+
+
 async def test_the_page_runs_nothing(desk: TestClient[Any, Any]) -> None:
     ticket = await _ticket(
         desk, subject=HOSTILE, body_html=f"<p onclick='x()'>a{HOSTILE}</p>", fields={HOSTILE: HOSTILE}

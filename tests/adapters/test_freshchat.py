@@ -32,7 +32,7 @@ KEY = "fc-token-Qz7"
 HOST = "acme-810075555-1a2b3c4d.freshchat.com"
 AGENT = Agent(AVNISH, "Avnish Kumar")
 OTHER = Agent(MANISH, "Manish Singh")
-RECORDING = "https://recordings.exotel.com/exotelrecordings/acme/c1.mp3"
+RECORDING = f"https://calls.example/r/{'0a' * 16}.{'S' * 43}"
 WORDS = Entry(text="Missed call\nFrom: 09876543210\nCallSid : e69d")
 INBOX = "3d2c1b0a-1111-4222-8333-944455557777"
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from adapters.freshsales import Freshsales, FreshsalesOptions, FreshsalesSettings
 from adapters.freshsales.logs import Timeline
 from adapters.freshsales.standin import SETTINGS, Account, standin
-from connector.adapter import Adapter, Agent, Caller, Entry, Home, Ref, stamp, stamped
+from connector.adapter import Adapter, Agent, Caller, Entry, Home, Kind, Ref, stamp, stamped
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import (
     AuthFailed,
@@ -287,6 +287,17 @@ class TestFindContacts:
         contact = await classic.contact()
         assert contact.url == f"{classic.url}/contacts/{contact.id}"
         assert [ref.kind for ref in await classic.adapter.find_contacts(caller())] == ["contact"]
+
+
+class TestFindOwner:
+    @pytest.mark.parametrize("kind", ["contact", "lead"])
+    async def test_whom_a_person_belongs_to(self, classic: Crm, kind: Kind) -> None:
+        values = {"last_name": "Asha", "mobile_number": "9876543210"}
+        owned = classic.account.add(kind, {**values, "owner_id": 70000043413})
+        assert await classic.adapter.find_owner(Ref(kind, str(owned["id"]))) == "70000043413"
+        assert await classic.adapter.find_owner(Ref(kind, str(classic.account.add(kind, values)["id"]))) is None
+        with pytest.raises(NotFound):
+            await classic.adapter.find_owner(Ref(kind, "999999"))
 
 
 class TestCreateContact:

@@ -567,6 +567,14 @@ class TestTasks:
         assert "[ref c1:e69d:task]" in stored["hs_task_body"]
         assert portal.tied("tasks", ref) == {"contacts": [contact.id]}
 
+    async def test_whom_a_contact_belongs_to(self, portal: Portal) -> None:
+        row = portal.account.add("contacts", {"lastname": "Asha", "hubspot_owner_id": "51730228"})
+        assert await portal.crm.find_owner(Ref("contact", row["id"])) == "51730228"
+        assert portal.requests() == {"GET /v3/objects/{objects}/{id}": 1}
+        assert await portal.crm.find_owner(Ref("contact", portal.account.add("contacts", {})["id"])) is None
+        with pytest.raises(NotFound):
+            await portal.crm.find_owner(Ref("contact", "999999"))
+
     @pytest.mark.parametrize(("archived", "owner"), [(False, "51730228"), (True, None)])
     async def test_without_an_agent_it_is_the_contact_owners(
         self, portal: Portal, archived: bool, owner: str | None

@@ -40,8 +40,8 @@ def make_tables(on: Connection) -> None:
     on.execute(insert(agent).values(connection_id="kit1", crm_id="7", name="Avnish", email="a@acme.example"))
 
 
-def desk_app() -> web.Application:
-    """An app with the desk alone, on a database of its own that goes with it."""
+def desk_app(**more: Any) -> web.Application:
+    """An app with the desk alone, on a database of its own that goes with it; `more` is for `add_desk`."""
     app = web.Application()
     db: list[Database] = []
 
@@ -54,7 +54,8 @@ def desk_app() -> web.Application:
                 yield
 
     app.cleanup_ctx.append(store)
-    add_desk(app, db=lambda: db[0], authenticate=TOKENS.get, sign=sign, public_url=lambda: "https://connector.example")
+    url = "https://connector.example"
+    add_desk(app, db=lambda: db[0], authenticate=TOKENS.get, sign=sign, public_url=lambda: url, **more)
     return app
 
 

@@ -294,6 +294,14 @@ class TestFindContacts:
         assert [ref.id for ref in await org.crm.find_contacts(caller())] == [row["id"]]
         assert org.requests() == 1
 
+    async def test_whom_a_person_belongs_to(self, org: Org) -> None:
+        owner = list(org.account.users)[1]
+        assert await org.crm.find_owner(await org.contact(Owner={"id": owner})) == owner
+        assert await org.crm.find_owner(await org.lead()) == next(iter(org.account.users))
+        assert org.requests() == 2
+        with pytest.raises(NotFound):
+            await org.crm.find_owner(Ref("contact", "4876876000000999999"))
+
     async def test_leads_where_there_is_no_contact(self, org: Org) -> None:
         lead = await org.lead()
         (found,) = await org.crm.find_contacts(caller("+919890000575"))

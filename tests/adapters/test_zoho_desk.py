@@ -748,6 +748,7 @@ class TestFaults:
             ("ticket", "c1:e69d:ticket", contact, lambda key: desk.crm.create_ticket(key, contact, WORDS)),
             ("note", "c1:e69d:note", ref, lambda key: desk.crm.add_note(key, ref, WORDS)),
             ("call_log", "c1:e69d:log", contact, lambda key: desk.crm.log_call(key, contact, CALL, WORDS)),
+            ("file", "c1:e69d:file", ref, lambda key: desk.crm.attach(key, ref, "r.mp3", b"ID3", "audio/mpeg")),
         ]
         for kind, key, parent, write in writes:
             desk.fail(fault, only="POST /api")
@@ -755,7 +756,7 @@ class TestFaults:
                 await write(key)
             found = await desk.crm.find_by_key(kind, key, parent)
             assert found is not None, kind
-        assert desk.account.counts() == {"contacts": 1, "tickets": 2, "comments": 1, "calls": 1}
+        assert desk.account.counts() == {"contacts": 1, "tickets": 2, "comments": 1, "calls": 1, "files": 1}
 
     @pytest.mark.parametrize("fault", ["error_before", "reset_before"])
     async def test_no_effect_is_not_found(self, desk: Desk, fault: Fault) -> None:

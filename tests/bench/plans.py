@@ -17,10 +17,8 @@ _NAMED = re.compile(r"(?<!:):([a-z_]+)")
 
 
 def plans(connection: Connection) -> dict[str, list[str]]:
-    """Statement -> the lines of its query plan; none where it only inserts values or finds rows by its conflict."""
-    # What names a function of PostgreSQL's is its alone.
-    ours = ((name, statement) for name, statement in _statements() if "jsonb_" not in str(statement))
-    return {name: _plan(connection, statement) for name, statement in ours}
+    """Statement -> the lines of SQLite's plan; none where it only inserts values or finds rows by its conflict."""
+    return {name: _plan(connection, statement) for name, statement in statements("sqlite")}
 
 
 def scans(lines: list[str]) -> list[str]:
@@ -46,7 +44,7 @@ _VALUES: dict[str, Any] = {
 
 def postgresql_plans(connection: Connection, names: Sequence[str]) -> dict[str, list[str]]:
     """`plans` of these statements on PostgreSQL, which goes by how much the tables hold (`analyze`)."""
-    found = {name: one for name, one in _statements() if name in names and isinstance(one, TextClause)}
+    found = {name: one for name, one in statements("postgresql") if name in names and isinstance(one, TextClause)}
     return {name: _postgresql_plan(connection, one) for name, one in found.items()}
 
 
@@ -69,9 +67,20 @@ def _postgresql_plan(connection: Connection, statement: TextClause) -> list[str]
     return [str(row[0]) for row in rows]
 
 
-def _statements() -> Iterator[tuple[str, TextClause | str]]:
+#: What one database alone carries out: accept in one statement or in several, and what is given back at a start.
+_ONLY = {
+    **dict.fromkeys(("_NEW_CALL", "_NEW_EVENT", "_BODY", "_NEW_DELIVERY"), "sqlite"),
+    **dict.fromkeys(("_RELEASE", "_SETTLE_STEPS", "_RELEASE_CONTACTS"), "sqlite"),
+    "_AT_ONCE": "postgresql",
+}
+
+
+def statements(database: str) -> Iterator[tuple[str, TextClause | str]]:
+    """Name and text of all that is carried out on `sqlite` or `postgresql`."""
     for module in (queries, *(value for value in vars(queries).values() if isinstance(value, ModuleType))):
         for name, value in vars(module).items():
+            if _ONLY.get(name, database) != database:
+                continue
             if isinstance(value, TextClause) or (isinstance(value, str) and _SQL.match(value)):
                 yield name, value
 

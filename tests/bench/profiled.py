@@ -18,9 +18,9 @@ def main() -> None:
     loop, writer = cProfile.Profile(), cProfile.Profile()
     stopped, together = serve.stopped, SqliteStore._together
 
-    async def until_stopped() -> None:
+    async def until_stopped(lifeline: int | None = None) -> None:
         loop.enable()
-        await stopped()
+        await stopped(lifeline)
         loop.disable()
 
     def written(self: SqliteStore, batch: Any) -> list[Any]:

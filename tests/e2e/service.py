@@ -19,6 +19,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from connector.config import Config
+
 SID: Final = "exotel535"
 EXOPHONE: Final = "08047494574"
 AGENT: Final = "09711581199"
@@ -239,9 +241,9 @@ class Written:
 
 
 class Service(Process):
-    """`connector serve` on a store of its own."""
+    """`connector serve` on a store of its own, or as a replica on the store of `config`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Config | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(folder / "service.log")
         self.folder = folder
@@ -249,6 +251,9 @@ class Service(Process):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {**ENVIRON, "CONNECTOR_DATABASE_URL": f"sqlite:///{self.database}"}
+        if config is not None:
+            key = config.secret_key or ""
+            self.env |= {"CONNECTOR_DATABASE_URL": config.database_url, "CONNECTOR_SECRET_KEY": key}
         self._session: aiohttp.ClientSession | None = None
 
     async def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

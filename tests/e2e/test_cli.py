@@ -1,6 +1,7 @@
 """The console script as its own process: help, wrong use, and commands on a store."""
 
 import contextlib
+import json
 import os
 import re
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 
 COMMANDS = (
     *("serve", "demo", "apply", "check", "hook", "simulate", "calls", "deliveries", "replay", "adapters"),
-    *("new-adapter", "migrate", "user", "user add", "backup", "rekey"),
+    *("new-adapter", "migrate", "user", "user add", "backup", "rekey", "recordings"),
     *("statement", "reconcile", "backfill"),
 )
 
@@ -142,3 +143,32 @@ def test_from_a_file_to_hooks_users_and_backups(tmp_path: Path) -> None:
     restored = {**env, "CONNECTOR_DATABASE_URL": "sqlite:///copy.db"}
     assert connector("apply", "t.yaml", cwd=tmp_path, env=restored).stdout == "Nothing changed.\n"
     assert "pop" in connector("hook", "exotel535", cwd=tmp_path, env=env).stdout
+
+
+def test_recordings_are_listed_and_withdrawn(tmp_path: Path) -> None:
+    (tmp_path / "t.yaml").write_text(FILE, encoding="utf-8")
+    assert connector("apply", "t.yaml", cwd=tmp_path, env={"EXOTEL_TOKEN": "t"}).returncode == 0
+    assert connector("recordings", "exotel535", cwd=tmp_path).stdout == "No recordings.\n"
+    refused = connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr) == (2, "connector: exotel535 has no recording of a call 'c1'\n")
+    with sqlite3.connect(tmp_path / "connector.db") as sql:
+        sql.execute("insert into call (id, tenant_id, call_sid, created_at) values (1, 1, 'c1', 0)")
+        row = "1, 1, 'https://recordings.exotel.com/exotelrecordings/exotel535/c1.mp3', 'ready', 9, '0a'"
+        sql.execute(f"insert into recording (tenant_id, call_id, url, state, size, name) values ({row})")
+    listed = json.loads(connector("recordings", "exotel535", "--json", cwd=tmp_path).stdout)
+    assert (listed["call_sid"], listed["bytes"], listed["withdrawn_at"]) == ("c1", 9, None)
+    assert listed["open_until"] == "1970-01-31T00:00:00Z"
+    assert connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path).stdout == "Withdrew 1 link.\n"
+    again = connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
+    assert again.stdout == "They were withdrawn before.\n"
+    assert "ended with the old key" in connector("rekey", cwd=tmp_path).stdout
+
+
+def test_what_is_lost_without_a_public_address_is_said(tmp_path: Path) -> None:
+    desk = "{name: help, adapter: freshdesk, settings: {domain: acme, api_key: k}}"
+    (tmp_path / "t.yaml").write_text(f"tenants: [{{sid: t1, api_key: k, api_token: t, connections: [{desk}]}}]")
+    said = connector("apply", "t.yaml", cwd=tmp_path).stderr
+    assert said.startswith("connector: warning: CONNECTOR_PUBLIC_URL is not set: records of t1/help say")
+    assert said.count("\n") == 1
+    quiet = connector("apply", "t.yaml", cwd=tmp_path, env={"CONNECTOR_PUBLIC_URL": "https://calls.example.com"})
+    assert quiet.stderr == ""

@@ -112,7 +112,7 @@ class TestTheClient:
             assert (await exotel.calls.get(sid)).sid == sid
         assert kept == ["mumbai"]
         assert account.requests["GET /v1/Accounts/{sid}"] == 2
-        assert len(purse.spent) == 4
+        assert len(purse.spent) == 5
 
     async def test_an_operators_word_stands(
         self, sessions: aiohttp.ClientSession, account: ExotelAccount, regions: dict[str, str], purse: Purse

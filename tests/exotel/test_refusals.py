@@ -301,3 +301,11 @@ async def test_no_answer_raises_anything_else(
     for ask in asks:
         with contextlib.suppress(CrmError, ConfigError):
             await ask()
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b"{}", b'{"Recording": {}}'])
+async def test_recording_is_taken_at_its_status(answering: Any, body: bytes) -> None:
+    """What the Recording API answers is written nowhere."""
+    exotel = await answering(200, body)
+    await exotel.calls.start_recording("a1")
+    await exotel.calls.stop_recording("a1")

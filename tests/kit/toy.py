@@ -22,6 +22,7 @@ from connector.adapter import (
     Kind,
     Leads,
     Lookup,
+    Owners,
     Ref,
     Sales,
     Settings,
@@ -77,6 +78,7 @@ def toy_crm() -> web.Application:
         id_ = sum(len(each) for each in records.values()) + 1
         row = {
             "state": "open",
+            "owner_id": 81007,
             **body,
             "id": id_,
             "seen_at": time.monotonic() + lag,
@@ -126,7 +128,7 @@ _PLACES: dict[Kind, tuple[str, str | None]] = {
 }
 
 
-class Toy(Adapter[ToySettings], Desk, EditableNotes, Sales, Chat, Tasks, Leads, Files):
+class Toy(Adapter[ToySettings], Desk, EditableNotes, Sales, Chat, Tasks, Leads, Owners, Files):
     name, title, settings_model, options_model = "toy", "Toy", ToySettings, DeskOptions
     limits: ClassVar = {"all": (100, 60), "list": (20, 60)}
     lookup: ClassVar[dict[Kind, Lookup]] = {
@@ -177,6 +179,10 @@ class Toy(Adapter[ToySettings], Desk, EditableNotes, Sales, Chat, Tasks, Leads, 
 
     async def create_lead(self, key: str, caller: Caller, name: str) -> Ref:
         return await self.make("lead", key, None, {"name": name, "phone": caller.saved})
+
+    async def find_owner(self, contact: Ref) -> str | None:
+        owner = (await self.http.get(f"contacts/{contact.id}"))["owner_id"]
+        return None if owner is None else str(owner)
 
     async def create_ticket(self, key: str, contact: Ref, entry: Entry) -> Ref:
         return await self.make("ticket", key, contact, self.words(entry))

@@ -8,7 +8,7 @@ import pytest
 
 from connector.adapter import Agent
 from connector.pipeline.accept import Received
-from tests.pipeline.world import AGENT, CALLER, EXOPHONE, RECORDING, SID, World, world
+from tests.pipeline.world import AGENT, CALLER, EXOPHONE, PUBLIC_URL, RECORDING, SID, World, world
 
 INPUT = {"CallFrom": CALLER, "From": CALLER, "To": EXOPHONE, "Direction": "incoming", "CallType": "call-attempt"}
 
@@ -71,7 +71,7 @@ async def test_automated_answered_with_recording_and_duration(tmp_path: Path) ->
         assert ticket["subject"] == f"Incoming Call from {CALLER} (Created automatically)"
         (note,) = w.notes(ticket)
         assert note["private"] is True
-        assert f'href="{RECORDING}"' in note["body"]
+        assert f'href="{PUBLIC_URL}/r/' in note["body"]
         assert "Call Recording:" in note["body_text"]
         assert "Call Duration: 00:00:04" in note["body_text"]
         assert sum(w.account.requests.values()) <= 5
@@ -91,7 +91,7 @@ async def test_a_late_recording_updates_the_note(tmp_path: Path) -> None:
         await w.answered("sid1", CurrentTime="2026-11-21 10:00:00")
         await w.settle()
         (note,) = w.notes(ticket)
-        assert RECORDING in note["body"]
+        assert f"{PUBLIC_URL}/r/" in note["body"]
         assert len(w.tickets) == 1
 
 
@@ -105,7 +105,7 @@ async def test_voicemail_after_missed_moves_the_same_ticket_up(tmp_path: Path) -
         assert ticket["subject"] == f"Voicemail from {CALLER}"
         (note,) = w.notes(ticket)
         assert note["body_text"].startswith("Voicemail:")
-        assert RECORDING in note["body"]
+        assert f"{PUBLIC_URL}/r/" in note["body"]
 
 
 async def test_words_are_left_alone_once_a_person_changed_the_subject(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_a_link_after_our_ticket_leaves_a_note_with_the_newest_link(tmp_pa
         assert f"#{theirs['id']}" in note["body_text"]
         await w.answered("sid1", "answered")
         await w.settle()
-        assert [RECORDING in note["body"] for note in w.notes(theirs)] == [True]
+        assert [f"{PUBLIC_URL}/r/" in note["body"] for note in w.notes(theirs)] == [True]
         assert len(w.notes(ours)) == 1
 
 

@@ -11,8 +11,9 @@ import pytest
 from connector import registry
 from connector.kit.faults import Fault
 from connector.store import queries
-from tests.pipeline.world import CALLER, RECORDING, ManualClock, World, standin_of, world
+from tests.pipeline.world import CALLER, PUBLIC_URL, ManualClock, World, standin_of, world
 
+LINK = f"{PUBLIC_URL}/r/"
 CRMS = [name for name in registry.adapters() if name != "local"]
 #: More than any CRM is asked for one call.
 _MOST_REQUESTS = 12
@@ -184,12 +185,14 @@ async def test_a_late_recording_reaches_the_crm(tmp_path: Path, crm: str) -> Non
         when = {"StartTime": "2026-11-21 10:00:00"}
         await w.answered("sid1", RecordingUrl="", CurrentTime="2026-11-21 10:01:00", **when)
         await done(w)
-        assert RECORDING not in str(w.account.dump())
+        assert LINK not in str(w.account.dump())
         before = held(w.account)
         w.clock.advance(300)
         await w.answered("sid1", CurrentTime="2026-11-21 10:05:00", **when)
         await done(w)
-        assert RECORDING in str(w.account.dump())
+        held_now = str(w.account.dump())
+        assert LINK in held_now
+        assert "exotelrecordings" not in held_now, "a private link of Exotel's stands in the CRM"
         added = {kind for kind, count in held(w.account).items() if count != before.get(kind)}
         assert added <= {"notes", "messages", "comments"}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from adapters.freshdesk import Freshdesk
 from adapters.freshdesk.standin import Account
@@ -14,7 +15,7 @@ from connector.errors import LeaseLost
 from connector.kit.faults import Fault
 from connector.pipeline import runner
 from connector.pipeline.journal import Journal
-from connector.store import queries
+from connector.store import queries, schema
 from tests.pipeline.world import CALLER, ManualClock, World, tenant_file, world
 
 WRITES = ["POST /api/v2/contacts", "POST /api/v2/tickets$", "POST /api/v2/tickets/[0-9]+/notes"]
@@ -357,7 +358,7 @@ async def test_a_restored_copy_looks_before_it_writes(tmp_path: Path) -> None:
         await w.missed("sid1")
         connection = w.tenant.connections[0]
         await w.db.write(
-            lambda c, rows: [c.exec_driver_sql("update config set restored_at = ?", (clock.now() + 1,))], None
+            lambda c, rows: [c.execute(update(schema.config).values(restored_at=clock.now() + 1)) for _ in rows], None
         )
     # The original went on after the backup: the ticket is there, the copy does not know it.
     contact = account.add_contact(
@@ -387,3 +388,12 @@ async def _written_by_the_original(account: Account, requester: int, key: str) -
 
 def test_every_adapter_settles_before_a_restart_counts_on_it() -> None:
     assert Adapter.settle_s < 15
+
+
+async def test_text_that_no_database_keeps_costs_no_call(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.missed("sid\0\ud800", caller="0888\x004643606\ud83d")
+        await w.event("sid2", "missed", CallFrom="0888\0", DialWhomNumber="x\0y", digits="1\0", Direction="incoming")
+        rows = await w.settle()
+        assert {row["state"] for row in rows} == {"done"}, rows
+        assert len(w.tickets) == 2

@@ -24,6 +24,12 @@ PRUNING = (
 
 
 @pytest.fixture
+def both_databases() -> str:
+    """This module is about SQLite; the same of PostgreSQL is in `test_query_plans_postgresql`."""
+    return "sqlite"
+
+
+@pytest.fixture
 def sql(tmp_path: Path) -> Iterator[Connection]:
     database = Database(f"sqlite:///{tmp_path}/c.db")
     database.transact(upgrade)
@@ -49,7 +55,13 @@ def test_the_hot_statements_use_an_index(sql: Connection) -> None:
 
 
 def test_the_contact_of_a_caller_is_found_by_an_index(sql: Connection) -> None:
-    assert all("USING INDEX" in line for line in plans.plans(sql)["_CONTACT"])
+    for name in ("_CONTACT", "_KNOWN_CONTACT"):
+        assert all("USING INDEX" in line for line in plans.plans(sql)[name])
+
+
+def test_who_talked_to_a_caller_last_is_found_in_the_order_of_an_index(sql: Connection) -> None:
+    (line,) = plans.plans(sql)["_TALKED"]
+    assert "ix_call_tenant_id_customer (tenant_id=? AND customer=? AND created_at>?)" in line
 
 
 def test_a_call_is_known_as_pruned_by_the_whole_of_its_name(sql: Connection) -> None:

@@ -114,7 +114,7 @@ async def test_what_is_pending_stays_however_old(tmp_path: Path) -> None:
             w,
             "insert into gate (account, paused, updated_at) select account, true, 0 from connection",
         )
-        await w.pipeline.accounts.load()
+        await w.pipeline.accounts.look()
         await w.missed("sid1")
         await w.missed("sid2")
         w.clock.advance(400 * DAY_S)

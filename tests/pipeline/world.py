@@ -33,6 +33,8 @@ SID = "exotel535"
 CALLER = "08884643606"
 EXOPHONE = "08047494574"
 AGENT = "09711581199"
+#: Where browsers would reach the connector.
+PUBLIC_URL = "https://calls.example"
 RECORDING = f"https://recordings.exotel.com/exotelrecordings/{SID}/c1.mp3"
 
 
@@ -58,8 +60,18 @@ def standin_of(adapter: str) -> ModuleType:
     return importlib.import_module(f"adapters.{adapter}.standin")
 
 
-def tenant_file(base_url: str, adapter: str = "freshdesk", **changes: Any) -> dict[str, Any]:
-    """A tenant with one connection, in the shape of a tenant file; `changes` go into the connection."""
+def tenant_file(
+    base_url: str,
+    adapter: str = "freshdesk",
+    *,
+    exotel: str | None = None,
+    recording_hosts: Sequence[str] = (),
+    **changes: Any,
+) -> dict[str, Any]:
+    """A tenant with one connection, in the shape of a tenant file; `changes` go into the connection.
+
+    `exotel`: where Exotel is played by somebody else, and `recording_hosts` to where it may redirect.
+    """
     connection = {
         "name": "support",
         "adapter": adapter,
@@ -76,6 +88,7 @@ def tenant_file(base_url: str, adapter: str = "freshdesk", **changes: Any) -> di
                 "api_key": "demo_key",
                 "api_token": "demo_token",
                 "exophones": {EXOPHONE: "Support line"},
+                **({"api_url": exotel, "recording_hosts": list(recording_hosts)} if exotel else {}),
                 "connections": [connection],
             }
         ]
@@ -115,7 +128,7 @@ class World:
                 call_sid=sid,
                 kind=kind,
                 method="GET",
-                query=urlencode(pairs),
+                query=urlencode(pairs, errors="surrogatepass"),
                 content_type=None,
                 body=None,
                 params=pairs,
@@ -200,20 +213,28 @@ async def world(
     account: Any = None,
     clock: ManualClock | None = None,
     deliver: bool = True,
+    single_process: bool | None = None,
+    public_url: str | None = PUBLIC_URL,
     **changes: Any,
 ) -> AsyncIterator[World]:
-    """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart."""
+    """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart.
+
+    `single_process`: False where `replica` adds others; by default as the database has it.
+    """
     clock = clock or ManualClock()
     account = account or standin_of(adapter).Account(clock=clock.now)
     faults = Faults()
     config = config_in(folder)
-    db = Database(config.database_url)
+    db = Database(config.database_url, single_process=single_process)
     async with TestServer(standin_of(adapter).standin(account, faults)) as server, db.running():
-        await asyncio.to_thread(db.transact, upgrade)
+        if db.single_process:  # a database of a server comes with its tables
+            await asyncio.to_thread(db.transact, upgrade)
         box = open_box(config, db)
         directories = Directories(db, box)
         base_url = f"http://127.0.0.1:{server.port}"
-        pipeline = Pipeline(db, box, directories, home_url=lambda: "http://127.0.0.1:1", clock=clock)
+        pipeline = Pipeline(
+            db, box, directories, home_url=lambda: "http://127.0.0.1:1", link_url=lambda _: public_url, clock=clock
+        )
         made = World(db, box, directories, pipeline, account, faults, clock, base_url)
         if not db.single_process:
             await _outlive_claims(made)
@@ -222,6 +243,17 @@ async def world(
             await made.apply(tenant_file(base_url, adapter, agents=await _own_agents(made, config), **changes))
         async with directories.running(), pipeline.running(deliver=deliver):
             yield made
+
+
+@contextlib.asynccontextmanager
+async def replica(of: World, *, deliver: bool = True) -> AsyncIterator[World]:
+    """Another process's part on the store of a world that has `single_process=False`; the CRM and the clock are one."""
+    db = Database(of.db.url, single_process=False)
+    async with db.running():
+        directories = Directories(db, of.box)
+        pipeline = Pipeline(db, of.box, directories, home_url=lambda: "http://127.0.0.1:1", clock=of.clock)
+        async with directories.running(), pipeline.running(deliver=deliver):
+            yield World(db, of.box, directories, pipeline, of.account, of.faults, of.clock, of.base_url)
 
 
 async def _outlive_claims(made: World) -> None:

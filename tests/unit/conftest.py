@@ -12,6 +12,7 @@ from connector.directories import load
 from connector.store.opening import Store, opened
 from connector.tenantfile import TenantFile
 from connector.tenants import Tenant
+from tests.databases import config_in
 
 
 class Shop:
@@ -35,7 +36,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    config = Config(database_url=f"sqlite:///{tmp_path}/shop.db")
+    config = config_in(tmp_path)
     with opened(config, make=True) as store:
         shop = Shop(config, store)
         shop.apply()

@@ -18,7 +18,8 @@ def reflected(connection: Connection) -> MetaData:
 def breaking(old: MetaData, new: MetaData) -> list[str]:
     """Changes that a program written for `old` would stumble over: it must be able to run beside one for `new`.
 
-    New tables, new columns that are nullable or have a default, and new indexes that are not unique are all right.
+    New tables, new columns that are nullable or have a default, and new indexes are all right; unique ones only where
+    they need a new column that the older version leaves null, since nulls are never equal.
     """
     return [words for table in old.sorted_tables for words in _of_table(table, new.tables.get(table.name))]
 
@@ -36,7 +37,10 @@ def _of_table(old: Table, new: Table | None) -> Iterator[str]:
         yield f"the primary key of {old.name} changed"
     for what in _uniques(old) - _uniques(new):
         yield f"{old.name} is not unique by {', '.join(sorted(what))} any more"
+    unseen = {column.name for column in new.columns if column.name not in old.columns and _stays_null(column)}
     for what in _uniques(new) - _uniques(old):
+        if what & unseen:
+            continue
         yield f"{old.name} became unique by {', '.join(sorted(what))}"
     for name in {str(index.name) for index in old.indexes} - {str(index.name) for index in new.indexes}:
         yield f"the index {name} was dropped"
@@ -54,6 +58,10 @@ def _of_column(old: Column[Any], new: Column[Any] | None) -> Iterator[str]:
         yield f"{old} must be told now"
     if old.server_default is not None and new.server_default is None:
         yield f"{old} lost its default"
+
+
+def _stays_null(column: Column[Any]) -> bool:
+    return bool(column.nullable) and column.server_default is None
 
 
 def _key(table: Table) -> list[str]:

@@ -20,7 +20,7 @@ def _on_postgresql(postgres: databases.Server, monkeypatch: pytest.MonkeyPatch) 
     stores = databases.PostgresStores(postgres)
     monkeypatch.setattr(databases, "current", stores)
     yield
-    stores.drop()
+    stores.give_back()
 
 
 async def accepted_during(w: World, folder: Path, *, is_pruned: bool) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy import select, update
 from connector import registry
 from connector.adapter import Adapter, Caller, Checked, Entry, Kind, Ref, Sales, Settings
 from connector.apply import Applied, apply_file
-from connector.config import Config
 from connector.directories import Directories, load
 from connector.errors import ConfigError
 from connector.exotel.model import Call
@@ -24,6 +23,9 @@ from connector.store.database import Database
 from connector.store.migrate import migrate
 from connector.store.secrets import SecretBox, open_box
 from connector.tenants import Directory
+from tests.databases import config_in, everything
+
+pytestmark = pytest.mark.usefixtures("both_databases")
 
 
 class TallySettings(Settings):
@@ -82,7 +84,7 @@ class Store:
     """A database, its box, and files applied to them."""
 
     def __init__(self, folder: Path) -> None:
-        self.config = Config(database_url=f"sqlite:///{folder}/a.db")
+        self.config = config_in(folder)
         migrate(self.config.database_url)
         self.db = Database(self.config.database_url)
         self.box: SecretBox = open_box(self.config, self.db)
@@ -166,11 +168,10 @@ def test_applying_twice_changes_nothing(store: Store) -> None:
 
 def test_secrets_are_stored_sealed(store: Store) -> None:
     store.apply(FILE, EXOTEL_TOKEN="exotel-token", KEY="crm-key-1")
-    file = store.config.database_file
-    assert file is not None
-    content = b"".join(path.read_bytes() for path in file.parent.glob("a.db*"))
-    assert b"exotel-token" not in content
-    assert b"crm-key-1" not in content
+    content = store.db.transact(everything)
+    assert "exotel535" in content
+    assert "exotel-token" not in content
+    assert "crm-key-1" not in content
 
 
 def test_what_the_file_omits_is_left_alone_and_null_is_the_default(store: Store) -> None:
@@ -264,6 +265,27 @@ def test_calls_are_kept_for_ninety_days_or_as_the_tenant_says(store: Store) -> N
     assert store.directory().tenants["t1"].retention_days == 90
 
 
+def test_how_calls_are_placed(store: Store) -> None:
+    written = "calls: {record: true, channels: dual, ring_s: 30, hours: {mon-fri: '09:00-19:00'}}"
+    assert store.apply(tenant_of(more=f"{written},")).changes
+    rules = store.directory().tenants["t1"].calls
+    assert (rules.record, rules.channels, rules.ring_s, rules.retries) == (True, "dual", 30, None)
+    assert rules.hours is not None
+    assert rules.hours.days[0] == ((540, 1140),)
+    assert store.apply(tenant_of(more="calls: null,")).changes == ["t1: calls changed"]
+    assert store.directory().tenants["t1"].calls.hours is None
+    for wrong, words in [
+        ("{hours: {mon: 9-17}}", "'9-17' are no hours"),
+        ("{ring_s: 61}", "tenants[0].calls.ring_s"),
+        ("{retries: 4}", "tenants[0].calls.retries"),
+        ("{channels: stereo}", "tenants[0].calls.channels"),
+        ("{recording: true}", "tenants[0].calls.recording: unknown key"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            store.apply(tenant_of(more=f"calls: {wrong},"))
+        assert words in str(caught.value)
+
+
 def test_agents_are_put_in_place(store: Store) -> None:
     store.apply(tenant_of(connection_of("agents: [{crm_id: 1, name: A}, {crm_id: 2, name: B}]")))
     changed = store.apply(tenant_of(connection_of("agents: [{crm_id: 2, name: C}, {crm_id: 3, phone: 'sip:x@y'}]")))
@@ -300,7 +322,7 @@ def test_agents_are_put_in_place(store: Store) -> None:
         (tenant_of(connection_of("options: {digits: x}")), "tenants[0].connections[0].options.digits: Input should be"),
         (
             tenant_of(connection_of("options: {recording: attach}")),
-            "tenants[0].connections[0].options.recording: attach: Tally gets recordings as links in this version",
+            "tenants[0].connections[0].options.recording: attach: Tally takes no files; use link",
         ),
         (
             tenant_of(connection_of("options: {templates: {subject: '{{ oops'}}")),

@@ -12,6 +12,8 @@ from connector.simulate.target import parse_target
 from connector.web.ingress import URLS
 from tests.unit.conftest import Shop
 
+pytestmark = pytest.mark.usefixtures("both_databases")
+
 BASE = "https://calls.example.com"
 
 

@@ -224,6 +224,10 @@ def test_recording_guide_request() -> None:  # seed 004 §5.1: CallType=outgoing
         ("end", "end"),
         ("voicemail", "voicemail"),
         ("status", "status"),
+        ("record_start", "record_start"),
+        ("record_stop", "record_stop"),
+        ("callback/leg", "leg"),
+        ("callback/recording", "recording"),
         (" Answered ", "answered"),
         ("CREATEPOPUP", "popup"),
     ],
@@ -232,7 +236,7 @@ def test_words(word: str, kind: str) -> None:
     assert flow(word).kind == kind
 
 
-@pytest.mark.parametrize("word", ["", "pops", "connect", "answered\x00", "record_start", "../status"])
+@pytest.mark.parametrize("word", ["", "pops", "connect", "answered\x00", "record", "leg", "callback/sms", "../status"])
 def test_unknown_words(word: str) -> None:
     with pytest.raises(IngressError) as caught:
         flow(word)

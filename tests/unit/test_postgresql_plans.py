@@ -37,13 +37,13 @@ FILL = (
 
 @pytest.fixture(scope="module")
 def db(postgres: Server) -> Iterator[Database]:
-    name = postgres.create()
+    name = postgres.take()
     database = Database(postgres.url(name))
     for statement in FILL:
         database.transact(lambda sql, what=statement: sql.execute(text(what)))
     yield database
     database.dispose()
-    postgres.drop(name)
+    postgres.give_back(name)
 
 
 def test_the_pruning_statements_use_an_index(db: Database) -> None:

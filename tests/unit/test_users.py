@@ -10,7 +10,10 @@ from sqlalchemy import select
 from connector import users
 from connector.errors import ConfigError
 from connector.store import schema, views
+from tests.databases import everything
 from tests.unit.conftest import Shop
+
+pytestmark = pytest.mark.usefixtures("both_databases")
 
 
 def add(sql: Sql, name: str, sid: str | None) -> str:
@@ -24,9 +27,17 @@ def test_a_token_is_known_by_its_hash_only(shop: Shop) -> None:
     assert row is not None
     assert (row.user, row.tenant_id) == ("Anita", shop.tenant.id)
     assert row.scopes == set(users.SCOPES)
-    file = shop.config.database_file
-    assert file is not None
-    assert token.encode() not in file.read_bytes()
+    content = shop.db.transact(everything)
+    assert users.hash_of(token) in content
+    assert token not in content
+
+
+def test_numbers_are_a_right_of_their_own(shop: Shop) -> None:
+    user = shop.db.transact(users.add_user, "Anita", "exotel535")
+    token = shop.db.transact(lambda sql: users.add_token(sql, user, numbers=True))
+    row = shop.db.transact(views.token, users.hash_of(token))
+    assert row is not None
+    assert row.scopes == {*users.SCOPES, users.NUMBERS}
 
 
 def test_an_operator_belongs_to_no_tenant(shop: Shop) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert
 from connector.store import schema
 from connector.store.database import Database
 from connector.users import hash_of
+from tests.databases import config_in
 
 MINE, THEIRS = "exotel535", "other1m"
 #: A call of mine that retention deleted.
@@ -30,6 +31,7 @@ class Tokens:
     stranger: str = "ctk_stranger-0000000000"
     reader: str = "ctk_reader-000000000000"
     revoked: str = "ctk_revoked-00000000000"
+    numbers: str = "ctk_numbers-00000000000"
 
 
 TOKENS = Tokens()
@@ -37,7 +39,7 @@ TOKENS = Tokens()
 
 def filled(path: Path) -> Database:
     """A store in `path` with the rows of this module."""
-    db = Database(f"sqlite:///{path / 'api.db'}")
+    db = Database(config_in(path).database_url)
     db.transact(_fill)
     return db
 
@@ -73,7 +75,7 @@ def _fill(sql: Connection) -> None:
             created_at=AT,
         )
     _insert(sql, schema.gate, account="account1", paused=True, updated_at=AT)
-    users = {"operator": None, "mine": 1, "stranger": 2, "reader": None, "revoked": None}
+    users = {"operator": None, "mine": 1, "stranger": 2, "reader": None, "revoked": None, "numbers": 1}
     for id_, (name, tenant_id) in enumerate(users.items(), 1):
         _insert(sql, schema.user, id=id_, name=name, tenant_id=tenant_id, created_at=AT)
         _insert(
@@ -82,7 +84,7 @@ def _fill(sql: Connection) -> None:
             id=id_,
             user_id=id_,
             hash=hash_of(getattr(TOKENS, name)),
-            scopes="read" if name == "reader" else "read,replay,call",
+            scopes={"reader": "read", "numbers": "read,replay,numbers"}.get(name, "read,replay,call"),
             created_at=AT,
             revoked_at=AT if name == "revoked" else None,
         )
@@ -138,7 +140,7 @@ def _call(sql: Connection, id_: int, *, tenant_id: int, state: str, reason: str 
         tenant_id=tenant_id,
         call_id=id_,
         kind="callmissed",
-        dedup=bytes([id_]),
+        dedup=str(id_),
         method="GET",
         query=f"CallSid={call_sid(id_)}&CallFrom=0971158119{id_}&CurrentTime=2026-01-01+05:30:00&{ECHO}",
         received_at=AT + 60 * id_,

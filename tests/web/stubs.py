@@ -13,6 +13,7 @@ from connector.errors import StoreBusy
 from connector.logs import server_logger
 from connector.options import Options
 from connector.pipeline.accept import Received
+from connector.store.queries.texts import TextFate
 from connector.tenants import Connection, Directory, Ingress, Tenant
 from connector.web.answers import json_errors
 from connector.web.ingress import INGRESS, add_ingress
@@ -57,6 +58,7 @@ class StubPipeline:
     """Keeps what it is given; `busy` makes it refuse."""
 
     received: list[Received] = field(default_factory=list)
+    fates: list[TextFate] = field(default_factory=list)
     busy: bool = False
     broken: bool = False
 
@@ -66,6 +68,11 @@ class StubPipeline:
         if self.busy:
             raise StoreBusy("The store cannot take it now.")
         self.received.append(received)
+
+    async def text_told(self, fate: TextFate) -> None:
+        if self.busy:
+            raise StoreBusy("The store cannot take it now.")
+        self.fates.append(fate)
 
 
 class StubDirectories:

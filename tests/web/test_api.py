@@ -1,8 +1,9 @@
 """The API over a real socket and a real store: who sees what, and what is refused."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -12,10 +13,12 @@ from sqlalchemy import Connection, select, text
 
 from connector.directories import Directories
 from connector.errors import StoreBusy
+from connector.masking import Mask
 from connector.pipeline.replay import Replayed
 from connector.pipeline.service import Pipeline
 from connector.store import schema, views
 from connector.store.database import Database
+from connector.tenants import Directory
 from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api
@@ -23,12 +26,15 @@ from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
+pytestmark = pytest.mark.usefixtures("both_databases")
+
 
 @dataclass
 class StubReplay:
     """Keeps what was asked for."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
+    was: dict[str, str] = field(default_factory=lambda: {"subject": "a"})
 
     async def replay(self, tenant_id: int, **wish: Any) -> list[Replayed]:
         self.asked.append({"tenant_id": tenant_id, **wish})
@@ -36,7 +42,7 @@ class StubReplay:
             "slot": "ticket",
             "kind": "ticket",
             "action": "update",
-            "was": {"subject": "a"},
+            "was": self.was,
             "now": {"subject": "b"},
         }
         return [Replayed(call_sid(1), "support", "c1", [change], queued=not wish["dry_run"])]
@@ -47,13 +53,24 @@ class Api:
     client: Client
     db: Database
     replay: StubReplay
+    directories: StubDirectories
 
     async def get(self, path: str, token: str | None = TOKENS.operator, **params: str) -> tuple[int, Any]:
         async with self.client.get(path, params=params, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
+    async def ask(self, method: str, path: str, token: str | None, asked: dict[str, Any]) -> tuple[int, Any]:
+        """Whatever the method, `asked` where it belongs."""
+        if method in ("POST", "PUT"):
+            return await self.send(method, path, asked, token)
+        async with self.client.request(method, path, params=asked, headers=bearer(token)) as answer:
+            return answer.status, await answer.json()
+
     async def post(self, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
-        async with self.client.post(path, json=body, headers=bearer(token)) as answer:
+        return await self.send("POST", path, body, token)
+
+    async def send(self, method: str, path: str, body: Any, token: str | None = TOKENS.operator) -> tuple[int, Any]:
+        async with self.client.request(method, path, json=body, headers=bearer(token)) as answer:
             return answer.status, await answer.json()
 
 
@@ -72,7 +89,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with db.running():
         app[DATABASE] = db
         async with client_of(app) as client:
-            yield Api(client, db, replay)
+            yield Api(client, db, replay, directories)
 
 
 def sids(body: Any, name: str = "calls") -> list[str]:
@@ -89,11 +106,17 @@ class TestWhoSeesWhat:
     """Every route, for nobody, for a stranger, for those who may."""
 
     #: Requests of each operation for what belongs to the tenant MINE.
-    ASKED: ClassVar[tuple[tuple[str, str, dict[str, str]], ...]] = (
+    ASKED: ClassVar[tuple[tuple[str, str, dict[str, Any]], ...]] = (
         ("GET", "/api/v1/calls", {"tenant": MINE}),
         ("GET", f"/api/v1/calls/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/deliveries", {"tenant": MINE}),
+        ("POST", "/api/v1/calls", {"tenant": MINE, "connection": "support", "agent": "1", "number": "08884643606"}),
+        ("GET", "/api/v1/agents", {"tenant": MINE}),
+        ("PUT", "/api/v1/agents", {"tenant": MINE, "connection": "support", "agents": []}),
+        ("GET", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example"}),
+        ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
+        ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
         ("GET", "/api/v1/statement", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
@@ -105,7 +128,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     @pytest.mark.parametrize("token", [None, "", "ctk_wrong", TOKENS.revoked, "operator"])
     async def test_no_token(self, api: Api, method: str, path: str, asked: dict[str, str], token: str | None) -> None:
-        answer = await (api.get(path, token, **asked) if method == "GET" else api.post(path, asked, token))
+        answer = await api.ask(method, path, token, asked)
         assert refused(answer) == (401, "unauthorized", None)
         async with api.client.request(method, path) as raw:
             assert raw.headers["WWW-Authenticate"].startswith("Bearer")
@@ -113,7 +136,7 @@ class TestWhoSeesWhat:
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     async def test_a_strangers_token(self, api: Api, method: str, path: str, asked: dict[str, str]) -> None:
         stranger = TOKENS.stranger
-        answer = await (api.get(path, stranger, **asked) if method == "GET" else api.post(path, asked, stranger))
+        answer = await api.ask(method, path, stranger, asked)
         assert refused(answer)[:2] == (404, "not_found")
         assert api.replay.asked == []
 
@@ -131,6 +154,8 @@ class TestWhoSeesWhat:
         assert (await api.get("/api/v1/calls", TOKENS.reader))[0] == 200
         answer = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}, TOKENS.reader)
         assert refused(answer) == (403, "forbidden", None)
+        for method, path, asked in self.ASKED[3:4] + self.ASKED[5:6] + self.ASKED[7:8]:
+            assert refused(await api.send(method, path, asked, TOKENS.reader)) == (403, "forbidden", None)
 
     @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/openapi.json"])
     async def test_open_on_purpose(self, api: Api, path: str) -> None:
@@ -265,6 +290,51 @@ class TestCalls:
         assert refused(await api.get(f"/api/v1/calls/{call_sid(1)}")) == (400, "invalid", "tenant")
 
 
+class TestMaskedNumbers:
+    """A tenant that masks customers' numbers: whole ones are for tokens that say so."""
+
+    @pytest.fixture(autouse=True)
+    def masking(self, api: Api) -> None:
+        masked = replace(tenant(MINE, 1), mask=Mask(4), exophones={"+918047494574": "Support line"})
+        api.directories.current = Directory.of(2, [masked, tenant(THEIRS, 2, hook="other")])
+
+    @pytest.mark.parametrize("token", [TOKENS.mine, TOKENS.operator, TOKENS.reader])
+    async def test_lists_and_details_show_the_last_digits(self, api: Api, token: str) -> None:
+        _, body = await api.get("/api/v1/calls", token, tenant=MINE)
+        assert [call["customer_number"] for call in body["calls"]] == [None, *(f"…119{n}" for n in (5, 4, 3, 2, 1))]
+        _, body = await api.get(f"/api/v1/calls/{call_sid(4)}", token, tenant=MINE)
+        assert body["call"]["customer_number"] == body["events"][0]["facts"]["customer_number"] == "…1194"
+        assert body["events"][0]["raw"]["CallFrom"] == "…1194"
+        assert body["events"][0]["raw"]["CallSid"] == call_sid(4)
+        assert "971158119" not in json.dumps(body)
+
+    async def test_a_token_with_the_scope_sees_them(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", TOKENS.numbers)
+        assert body["calls"][-1]["customer_number"] == "+919711581191"
+        _, body = await api.get(f"/api/v1/calls/{call_sid(4)}", TOKENS.numbers)
+        assert body["events"][0]["facts"]["customer_number"] == "+919711581194"
+
+    async def test_an_unfolded_call_tells_nothing_either(self, api: Api) -> None:
+        _, body = await api.get(f"/api/v1/calls/{call_sid(6)}", TOKENS.mine)
+        assert body["events"][0]["raw"]["CallFrom"] == "…1196"
+
+    async def test_calls_are_found_by_a_whole_number_all_the_same(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", TOKENS.mine, number="09711581192")
+        assert sids(body) == [call_sid(2)]
+
+    async def test_another_tenants_numbers_are_no_concern_of_it(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/calls", TOKENS.operator, tenant=THEIRS)
+        assert body["calls"][0]["customer_number"] == "+919711581198"
+
+    async def test_a_preview_of_a_replay(self, api: Api) -> None:
+        api.replay.was = {"subject": "Missed call from 09711581191", "text": "Order 97115 81191, agent 08047494574"}
+        asked = {"tenant": MINE, "call_sid": call_sid(1), "dry_run": True}
+        shown_to = [await api.post("/api/v1/replay", asked, token) for token in (TOKENS.mine, TOKENS.numbers)]
+        hidden, whole = [body["calls"][0]["changes"][0]["was"] for _, body in shown_to]
+        assert hidden == {"subject": "Missed call from …1191", "text": "Order …1191, agent 08047494574"}
+        assert whole == api.replay.was
+
+
 def test_an_event_that_is_no_request_of_exotels_is_shown_as_it_is() -> None:
     row = views.EventRow("linked", "agent", "support", "POST", "a=1", None, b"", AT)
     assert shown.event(row, "IN").facts is None
@@ -363,6 +433,8 @@ class TestHealth:
         assert 'connector_gates{adapter="freshdesk",state="paused"} 1.0' in lines
         assert 'connector_gates{adapter="freshdesk",state="open"} 1.0' in lines
         assert any(line.startswith('connector_oldest_due_seconds{adapter="freshdesk"}') for line in lines)
+        # Of four pending ones three wait for a paused account.
+        assert 'connector_due_deliveries{adapter="freshdesk"} 1.0' in lines
         assert not [line for line in lines if MINE in line or "support" in line]
 
     async def test_a_store_that_does_not_answer(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,6 +449,29 @@ class TestHealth:
                 assert int(answer.headers["Retry-After"]) > 0
 
 
+@pytest.mark.parametrize(
+    ("change", "due"),
+    [
+        ("update gate set paused = false", 4),
+        ("update connection set enabled = false", 0),
+        ("update delivery set due_at = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at + 100", 0),
+        ("update delivery set owner = 'r', lease_until = due_at - 1", 1),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 9e9, 0)", 0),
+        ("insert into gate (account, paused, open_until, updated_at) values ('account2', false, 1, 0)", 1),
+    ],
+)
+def test_due_is_what_more_replicas_would_help(tmp_path: Path, change: str, due: int) -> None:
+    db = filled(tmp_path)
+    db.transact(lambda sql: sql.execute(text(change)))
+    rows = db.transact(views.backlog, AT + 10)
+    assert sum(row.due for row in rows) == due
+    assert max(row.oldest_due_s for row in rows) == (10 if due else 0)
+    assert sum(row.count for row in rows) == 6
+    db.dispose()
+
+
+@pytest.mark.parametrize("both_databases", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("state", ["pending", "retrying", "dead"])
 @pytest.mark.parametrize("tenant_id", [None, 1])
 def test_states_are_found_by_their_indexes(tmp_path: Path, state: views.DeliveryFilter, tenant_id: int | None) -> None:

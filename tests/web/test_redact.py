@@ -38,6 +38,7 @@ def test_every_spelling_of_an_echoed_url(text: str) -> None:
         ("{'api_token': 'abc', 'sid': 'exotel535'}", "{'api_token': '[hidden]', 'sid': 'exotel535'}"),
         ('{"refresh_token":"1000.abc"}', '{"refresh_token":"[hidden]"}'),
         ("http://u:p@127.0.0.1:9100/x", "http://[hidden]@127.0.0.1:9100/x"),
+        (f"see https://calls.example/r/{'0a' * 16}.{'S-_' * 14}x.", "see https://calls.example/r/[hidden]."),
     ],
 )
 def test_secrets(text: str, expected: str) -> None:
@@ -50,6 +51,7 @@ def test_secrets(text: str, expected: str) -> None:
         "https://acme.freshdesk.com/a/tickets/1004?x=a@b.example",
         "send the key and token as Basic credentials, or a bearer token",
         "route=/h/{hook_token}/{event} status=401",
+        "route=/r/{token} https://forum.example/r/india",
         "monkey=1 keyboard=2 CallSid=0025b4a2c1ed43a7b1cf162a",
         "mail a@acme.example about http://acme.example/",
         "",

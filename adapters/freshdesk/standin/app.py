@@ -16,7 +16,7 @@ from adapters.freshdesk.standin.pages import page_routes
 from adapters.freshdesk.standin.people import people_routes
 from adapters.freshdesk.standin.state import Account, Record
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, standin_app
+from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
 
 _ATTACHED = 20 * 1024 * 1024
 _SEARCH_PAGE = 30
@@ -272,14 +272,13 @@ async def _body(request: web.Request) -> Record:
 
 async def _form(request: web.Request) -> Record:
     body: Record = {}
-    for name, part in (await request.post()).items():
-        if isinstance(part, web.FileField):
-            content = part.file.read()
-            attachment = {"name": part.filename, "content_type": part.content_type, "size": len(content)}
-            body.setdefault(name.removesuffix("[]"), []).append(attachment)
+    for part in await parts_of(request):
+        if part.filename is not None:
+            attachment = {"name": part.filename, "content_type": part.content_type, "size": len(part.content)}
+            body.setdefault(part.name.removesuffix("[]"), []).append(attachment)
         else:
-            text = part if isinstance(part, str) else part.decode()
-            body[name] = {"true": True, "false": False}.get(text, text)
+            text = part.content.decode()
+            body[part.name] = {"true": True, "false": False}.get(text, text)
     if sum(attachment["size"] for attachment in body.get("attachments", ())) > _ATTACHED:
         raise _invalid("attachments", "Files of a ticket may have 20 MB together", "invalid_size")
     return body

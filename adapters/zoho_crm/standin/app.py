@@ -14,10 +14,13 @@ from adapters.zoho_crm.standin.pages import page_routes
 from adapters.zoho_crm.standin.rules import CALL_STATUS, MODULES, Invalid, Record
 from adapters.zoho_crm.standin.state import Account, failure
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, standin_app
+from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
 
 ROOT = "/crm/v8"
 _TERMS = 10
+#: Of a file, in bytes; of its name, in characters (§5; OpenAPI attachments).
+_LARGEST = 20 * 1024 * 1024
+_LONGEST_NAME = 250
 _MOST_FOUND = 2000
 #: `(Phone:equals:+919876543210)`; brackets, commas and backslashes of a value are escaped (§3.1).
 _TERM = re.compile(r"\(([A-Za-z_]\w*):equals:((?:[^\\(),]|\\[\\(),])+)\)")
@@ -54,6 +57,8 @@ class _Api:
             ("GET", "/{module}/search", self.search),
             ("GET", r"/{module}/{id:\d+}", self.view),
             ("PUT", r"/{module}/{id:\d+}", self.update),
+            ("GET", r"/{module}/{id:\d+}/Attachments", self.list_attachments),
+            ("POST", r"/{module}/{id:\d+}/Attachments", self.upload_attachment),
             ("GET", r"/{module}/{id:\d+}/{list}", self.related),
             ("POST", "/{module}", self.insert),
         )
@@ -177,6 +182,38 @@ class _Api:
             if over is None or (record.get(CALL_STATUS) != "Scheduled") is over
         ]
         return _page(request, rows, "data")
+
+    # --- files (§5, OpenAPI attachments) ---
+
+    def _attached_to(self, request: web.Request) -> tuple[str, str]:
+        module, id_ = self._module(request.match_info["module"]), request.match_info["id"]
+        if id_ not in self.account.records[module]:
+            words = "the related id given seems to be invalid"
+            raise Refused(400, failure("INVALID_DATA", words, resource_path_index=1))
+        return module, id_
+
+    async def list_attachments(self, request: web.Request) -> web.Response:
+        _, id_ = self._attached_to(request)
+        _known(request, {"fields", "page", "per_page"})
+        if not request.query.get("fields"):
+            words = "One of the expected parameter is missing"
+            raise Refused(400, failure("REQUIRED_PARAM_MISSING", words, param_name="fields"))
+        return _page(request, self.account.attachments[id_], "data")
+
+    async def upload_attachment(self, request: web.Request) -> web.Response:
+        module, id_ = self._attached_to(request)
+        _known(request, set())
+        parts = await parts_of(request)
+        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
+            raise Refused(400, failure("MANDATORY_NOT_FOUND", "required field not found"))
+        name, size = parts[0].filename, len(parts[0].content)
+        if size > _LARGEST or len(name) > _LONGEST_NAME:
+            words = "Please check if the size of the file is in the correct range"
+            raise Refused(413, failure("FILE_SIZE_MORE_THAN_ALLOWED_SIZE", words))
+        row = self.account.attach(module, id_, name, size)
+        details = {name: row[name] for name in ("id", "Created_Time", "Modified_Time", "Created_By", "Modified_By")}
+        message = "attachment uploaded successfully"
+        return answer({"data": [{"code": "SUCCESS", "details": details, "message": message, "status": "success"}]})
 
     async def insert(self, request: web.Request) -> web.Response:
         module = self._module(request.match_info["module"])

@@ -59,6 +59,9 @@ class Account(StandinAccount):
     #: Module -> id -> record.
     records: dict[str, dict[str, Record]] = field(default_factory=lambda: {module: {} for module in rules.MODULES})
 
+    #: Id of a call -> its files, oldest first.
+    attachments: defaultdict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
+
     def __post_init__(self) -> None:
         self._tokens: dict[str, float] = {}
         self._used = 0
@@ -93,12 +96,15 @@ class Account(StandinAccount):
         if scheme != "Zoho-oauthtoken" or self._tokens.get(token, 0.0) <= self.clock():
             raise Refused(401, failure("INVALID_TOKEN", "invalid oauth token"))
         scope = next((scope for begin, scope in _SCOPES.items() if route.startswith(begin)), "ZohoCRM.modules.ALL")
+        if route.endswith("/Attachments"):
+            scope = "ZohoCRM.modules.attachments.ALL"
         if request.method == "POST" and scope == "ZohoCRM.settings.fields.READ":
             scope = "ZohoCRM.settings.fields.CREATE"
         if scope in self.missing_scopes:
             raise Refused(401, failure("OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL"))
-        if request.method in ("POST", "PUT") and request.content_type != "application/json":
-            raise Refused(415, failure("INVALID_DATA", "a JSON body is expected"))
+        wanted = "multipart/form-data" if route.endswith("/Attachments") else "application/json"
+        if request.method in ("POST", "PUT") and request.content_type != wanted:
+            raise Refused(415, failure("INVALID_DATA", f"a body of {wanted} is expected"))
         if self.credits is None:
             return {}
         self._used += 1
@@ -141,6 +147,26 @@ class Account(StandinAccount):
         self._write(module, record, values)
         return record
 
+    def attach(self, module: str, id_: str, name: str, size: int) -> Record:
+        """Adds a file to a record."""
+        self._next += 1000
+        now = self.now()
+        user = next(iter(self.users.values()))
+        who = {"id": user["id"], "name": user["full_name"]}
+        row = {
+            "id": str(self._next),
+            "File_Name": name,
+            "Size": str(size),
+            "$type": "File",
+            "$se_module": module,
+            "Created_Time": now,
+            "Modified_Time": now,
+            "Created_By": who,
+            "Modified_By": who,
+        }
+        self.attachments[id_].append(row)
+        return row
+
     def remove(self, module: str, id_: str) -> None:
         """Deletes a record, as a person would."""
         self.records[module].pop(id_)
@@ -174,10 +200,12 @@ class Account(StandinAccount):
         return standard + self.custom_fields.get(module, [])
 
     def counts(self) -> dict[str, int]:
-        return {module.lower(): len(records) for module, records in self.records.items()}
+        files = sum(map(len, self.attachments.values()))
+        return {**{module.lower(): len(records) for module, records in self.records.items()}, "files": files}
 
     def dump(self) -> dict[str, Any]:
-        return {module.lower(): list(records.values()) for module, records in self.records.items()}
+        files = [file for files in self.attachments.values() for file in files]
+        return {**{module.lower(): list(records.values()) for module, records in self.records.items()}, "files": files}
 
     # --- within ---
 

@@ -15,9 +15,12 @@ from adapters.zoho_desk.standin import rules
 from adapters.zoho_desk.standin.pages import page_routes
 from adapters.zoho_desk.standin.state import Account, Record, short
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, standin_app
+from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
 
 _ROOT = "/api/v1"
+#: Of a file, in bytes; of its name, in characters (section 5.5, OpenAPI TicketAttachment).
+_LARGEST = 20 * 1024 * 1024
+_LONGEST_NAME = 100
 
 
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
@@ -70,6 +73,8 @@ class _Api:
             ("GET", r"/tickets/{id:\d+}/comments", self.list_comments),
             ("POST", r"/tickets/{id:\d+}/comments", self.create_comment),
             ("PATCH", r"/tickets/{id:\d+}/comments/{comment:\d+}", self.update_comment),
+            ("GET", r"/tickets/{id:\d+}/attachments", self.list_attachments),
+            ("POST", r"/tickets/{id:\d+}/attachments", self.create_attachment),
             ("GET", r"/tickets/{id:\d+}/calls", self.calls_of_ticket),
             ("GET", "/calls", self.list_calls),
             ("POST", "/calls", self.create_call),
@@ -182,6 +187,24 @@ class _Api:
         rules.check_body(body, {"content": rules.COMMENT["content"]}, required=("content",))
         self.account.change_comment(comment, body)
         return answer(comment)
+
+    async def list_attachments(self, request: web.Request) -> web.Response:
+        rows = self.account.attachments[self._one(self.account.tickets, request)["id"]]
+        return _page(request, "/tickets/{id}/attachments", rows, whole=True)
+
+    async def create_attachment(self, request: web.Request) -> web.Response:
+        ticket = self._living_ticket(request)
+        rules.check_query("POST /tickets/{id}/attachments", request.query)
+        parts = await parts_of(request)
+        # the schema allows one part and no other (section 5.5)
+        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
+            raise rules.unprocessable("The value for field 'file' is missing.")
+        name, size = parts[0].filename, len(parts[0].content)
+        if size > _LARGEST or len(name) > _LONGEST_NAME:
+            raise rules.invalid([rules.problem("file", "The file is too large, or its name too long")])
+        is_public = request.query.get("isPublic") == "true"
+        origin = _origin(request)
+        return answer(self.account.add_attachment(ticket, name, size, is_public=is_public, origin=origin))
 
     # --- call activities (section 5.6) ---
 

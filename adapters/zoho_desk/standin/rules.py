@@ -164,6 +164,8 @@ QUERY: Mapping[str, Mapping[str, str]] = {
     },
     "/contacts/{id}/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(createdTime|modifiedTime)"},
     "/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(dueDate|createdTime|recentThread)"},
+    "/tickets/{id}/attachments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": r"-?createdTime", "isPublic": _FLAG},
+    "POST /tickets/{id}/attachments": {"isPublic": _FLAG},
     "/tickets/{id}/comments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?commentedTime"},
     "/tickets/{id}/calls": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(startTime|createdTime)"},
     "/calls": {"limit": _NUMBERS, "from": _NUMBERS, "departmentId": _ID, "sortBy": "-?(startTime|createdTime)"},

@@ -71,6 +71,8 @@ class Account(StandinAccount):
     contacts: dict[str, Record] = field(default_factory=dict)
     tickets: dict[str, Record] = field(default_factory=dict)
     calls: dict[str, Record] = field(default_factory=dict)
+    #: Ticket id -> its files, oldest first.
+    attachments: defaultdict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
     #: Ticket id -> its comments, oldest first.
     comments: defaultdict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
 
@@ -130,7 +132,8 @@ class Account(StandinAccount):
         if not self.has_calls and "/calls" in route:
             words = "Your edition does not include this feature."
             raise Refused(403, {"errorCode": "LICENSE_ACCESS_LIMITED", "message": words})
-        if request.body_exists and request.content_type != "application/json":
+        wanted = "multipart/form-data" if route.endswith("/attachments") else "application/json"
+        if request.body_exists and request.content_type != wanted:
             raise Refused(415, {"errorCode": "UNSUPPORTED_MEDIA_TYPE", "message": "The content type is not supported."})
         return self._spend(3 if route in ("/tickets", "/calls", "/agents") and request.method == "GET" else 1)
 
@@ -138,7 +141,7 @@ class Account(StandinAccount):
         parts = route.strip("/").split("/")
         if parts[0] not in _MODULES:
             return {"Desk.settings.READ" if parts[0] == "organizationFields" else "Desk.basic.READ"}
-        if parts[-1] == "comments" and method == "POST":
+        if parts[-1] in ("comments", "attachments") and method == "POST":
             return {"Desk.tickets.UPDATE"}
         needed = {f"Desk.{_MODULES[parts[0]]}.{_OPERATIONS.get(method, 'DELETE')}"}
         if parts[-1] == "search":
@@ -245,6 +248,23 @@ class Account(StandinAccount):
         self.comments[ticket["id"]].append(comment)
         return comment
 
+    def add_attachment(self, ticket: Record, name: str, size: int, *, is_public: bool, origin: str = "") -> Record:
+        """Adds a file to a ticket."""
+        self._last_id += 1
+        id_ = str(self._last_id)
+        attachment = {
+            "id": id_,
+            "name": name,
+            "size": str(size),
+            "href": f"{origin}/api/v1/tickets/{ticket['id']}/attachments/{id_}/content",
+            "isPublic": is_public,
+            "creatorId": next(iter(self.agents)),
+            "createdTime": self.now(),
+            "previewurl": None,
+        }
+        self.attachments[ticket["id"]].append(attachment)
+        return attachment
+
     def change_comment(self, comment: Record, values: Mapping[str, Any]) -> None:
         """Writes a comment anew."""
         comment.update(values)
@@ -276,10 +296,14 @@ class Account(StandinAccount):
             "tickets": len(self.tickets),
             "comments": sum(map(len, self.comments.values())),
             "calls": len(self.calls),
+            "files": sum(map(len, self.attachments.values())),
         }
 
     def dump(self) -> dict[str, Any]:
-        tickets = [{**ticket, "comments": self.comments[id_]} for id_, ticket in self.tickets.items()]
+        tickets = [
+            {**ticket, "comments": self.comments[id_], "attachments": self.attachments[id_]}
+            for id_, ticket in self.tickets.items()
+        ]
         return {"contacts": list(self.contacts.values()), "tickets": tickets, "calls": list(self.calls.values())}
 
 

@@ -165,7 +165,8 @@ class Calls:
 
     async def _record(self, call_sid: str, form: Mapping[str, str]) -> None:
         path = f"{self._path(call_sid)}/recording.json"
-        await self._http.write("POST", path, form=form, urgency=self._urgency)
+        # the sources show no answer of this endpoint, so nothing is asked of it (reference exotel.md §6.6)
+        await self._http.write("POST", path, form=form, urgency=self._urgency, needs_body=False)
 
     async def _connect(
         self, form: dict[str, str], custom_field: str | None, time_limit_s: int | None, ring_s: int | None

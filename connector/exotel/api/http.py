@@ -13,11 +13,11 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 from yarl import URL
 
 from connector import metrics
-from connector.errors import CrmError, CrmUnavailable, OutcomeUnknown, RateLimited
+from connector.errors import RateLimited
 from connector.exotel.api.answers import UNREADABLE, decode, problem_of
 from connector.exotel.api.hosts import Hosts, basic, discover
 from connector.exotel.api.refusals import error_of
-from connector.outbound import Progress, whole
+from connector.outbound import Progress, lost, passing, whole
 from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Who is waiting. The account has one budget of 200 requests a minute; the less urgent, the more of it is left.
@@ -102,7 +102,7 @@ class ExotelHttp:
     ) -> Any:
         """The decoded body of a GET (objects and lists); repeated twice on a passing fault."""
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception(_passing),
+            retry=retry_if_exception(passing),
             stop=stop_after_attempt(3) | stop_after_delay(_REPEAT_READS_FOR_S),
             wait=wait_random_exponential(multiplier=0.2, max=2),
             reraise=True,
@@ -121,17 +121,25 @@ class ExotelHttp:
         urgency: Urgency,
         service: Service = "api",
         answer_s: float = _READ_S,
+        needs_body: bool = True,
     ) -> Any:
         """The decoded body of a request that changes something: `form` urlencoded, or `body` as JSON. Never repeated.
 
-        `answer_s`: how long the answer may take.
+        `answer_s`: how long the answer may take. `needs_body`: whether a success that cannot be read is none.
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded" if body is None else "application/json"}
         # "replace": a lone surrogate, which some client's text may hold, is no UTF-8
         text = urlencode(form or {}, errors="replace") if body is None else json.dumps(body, ensure_ascii=False)
         data = text.encode("utf-8", "replace")
         return await self._sent(
-            method, path, data=data, headers=headers, urgency=urgency, service=service, answer_s=answer_s
+            method,
+            path,
+            data=data,
+            headers=headers,
+            urgency=urgency,
+            service=service,
+            answer_s=answer_s,
+            needs_body=needs_body,
         )
 
     def look_elsewhere(self) -> bool:
@@ -152,6 +160,7 @@ class ExotelHttp:
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         answer_s: float = _READ_S,
+        needs_body: bool = True,
     ) -> Any:
         writes = method != "GET"
         address = await self._address(service, urgency)
@@ -175,18 +184,18 @@ class ExotelHttp:
                 status, answered = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # aiohttp's errors may quote the URL, and with it a number: they are named by their type only
-            raise _lost(error, unsure=writes and progress.left) from None
+            raise lost(error, "Exotel", unsure=writes and progress.left) from None
         finally:
             metrics.crm_answered("exotel", status, time.monotonic() - begun)
-        return self._verdict(status, answered, raw, writes=writes)
+        return self._verdict(status, answered, raw, writes=writes, needs_body=needs_body)
 
-    def _verdict(self, status: int, headers: Mapping[str, str], raw: bytes, *, writes: bool) -> Any:
+    def _verdict(self, status: int, headers: Mapping[str, str], raw: bytes, *, writes: bool, needs_body: bool) -> Any:
         decoded = decode(raw) if raw.strip() else {}
         problem = problem_of(decoded)
         if 200 <= status < 300 and problem is None:
-            if decoded is UNREADABLE:
+            if decoded is UNREADABLE and needs_body:
                 # somebody's page on the way instead of the API: no verdict, whatever the status says
-                raise _lost(aiohttp.ClientPayloadError(), unsure=writes)
+                raise lost(aiohttp.ClientPayloadError(), "Exotel", unsure=writes)
             return decoded
         error = error_of(status, headers, problem, writes=writes, discreet=self._discreet)
         if isinstance(error, RateLimited):
@@ -205,7 +214,8 @@ class ExotelHttp:
 
     async def _find_region(self, urgency: Urgency) -> None:
         """Asks both regions. Where neither has the account, the request itself says what is wrong."""
-        await self._budget.spend("all", kept=KEPT[urgency])
+        for _ in self._hosts.regions:
+            await self._budget.spend("all", kept=KEPT[urgency])
         keys = {"api_key": self._api_key, "api_token": self._api_token}
         found = await discover(self._session, self._hosts, sid=self.sid, **keys)
         if found.region is None:
@@ -219,17 +229,3 @@ class ExotelHttp:
         for secret in (self._api_key, self._api_token):
             text = text.replace(secret.get_secret_value() or HIDDEN, HIDDEN)
         return mask_numbers(redact(text))
-
-
-def _passing(error: BaseException) -> bool:
-    # a fault that tells its own waiting time is not over in a second
-    return isinstance(error, CrmUnavailable) and not isinstance(error, RateLimited) and error.retry_after_s is None
-
-
-def _lost(error: BaseException, *, unsure: bool) -> CrmError:
-    what = "did not answer in time" if isinstance(error, TimeoutError) else "could not be reached"
-    logged = f"exotel {what}: {type(error).__name__}"
-    if unsure:
-        what = "gave no answer" if what == "could not be reached" else what
-        return OutcomeUnknown(f"Exotel {what} after the request had left.", log=logged)
-    return CrmUnavailable(f"Exotel {what}.", log=logged)

@@ -41,7 +41,8 @@ _LIMIT_CODES: Final = frozenset({"35006", "40405", "RATE_LIMIT_EXCEEDED"})
 _BY_WORDS: Final[tuple[tuple[RefusedFor, str], ...]] = (
     ("kyc", r"\bkyc\b"),
     ("dnd", r"\bndnc\b|\bdnd\b|do.not.(?:disturb|call)"),
-    ("no_credit", r"insufficient|recharge|plan.{0,20}expired|\b(?:low|no|negative)\b.{0,12}\b(?:balance|credit)"),
+    ("no_credit", r"recharge|plan.{0,20}expired"),
+    ("no_credit", r"\b(?:insufficient|low|no|negative)\b.{0,12}\b(?:balance|credit|funds)"),
     ("inactive", r"account.{0,24}(?:inactive|suspended|disabled|deactivated)|inactive account"),
     ("caller_id", r"caller.?id\b|exophone|virtual number|company number"),
     ("not_running", r"not in.progress|leg.?sid does not exist|already (?:ended|completed|over|terminated)"),
@@ -56,7 +57,7 @@ _NEXT: Final[Mapping[RefusedFor, str]] = {
     "inactive": "The Exotel account is not active: ask Exotel to activate it.",
     "no_credit": "Recharge the Exotel account, or renew its plan.",
     "dnd": "This number takes no such calls or messages (NDNC); nothing can be done here.",
-    "caller_id": "Set caller_id to an ExoPhone of this account (`exophones` lists them at Exotel).",
+    "caller_id": "Set caller_id to an ExoPhone of this account; Exotel's dashboard lists them.",
     "number": "Correct the phone number: E.164, as +919876543210.",
     "not_running": "The call or this leg of it is over.",
     "device_unverified": "Verify the device in Exotel's dashboard first.",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, text
 
-from connector.store.dialects import LOCKED, SKIP_LOCKED
+from connector.store.dialects import LOCKED_DELIVERIES, SKIP_LOCKED
+from connector.store.queries.recordings import RecordingRow, of_calls
 from connector.store.rows import as_list
 
 
@@ -81,6 +82,8 @@ class Work:
     call_created_at: float
     events: list[StoredEvent] = field(default_factory=list)
     steps: dict[str, StepRow] = field(default_factory=dict)
+    #: Exotel's link -> the row that our own link names.
+    recordings: dict[str, RecordingRow] = field(default_factory=dict)
 
     @property
     def claimant(self) -> str:
@@ -156,7 +159,7 @@ def claim(connection: Connection, wishes: Sequence[Claim]) -> list[list[Work]]:
 
 
 def load(connection: Connection, works: Sequence[Work]) -> None:
-    """Fills in CallSid, events and journal."""
+    """Fills in CallSid, events, journal and recordings."""
     if not works:
         return
     calls = sorted({work.call_id for work in works})
@@ -167,7 +170,9 @@ def load(connection: Connection, works: Sequence[Work]) -> None:
     steps: dict[int, dict[str, StepRow]] = defaultdict(dict)
     for row in connection.execute(_STEPS, {"ids": as_list([work.id for work in works])}):
         steps[row[0]][row[1]] = StepRow(*row[1:])
+    recordings = of_calls(connection, as_list(calls))
     for work in works:
+        work.recordings = recordings.get(work.call_id, {})
         work.call_sid, work.call_created_at = sids[work.call_id]
         # An event that concerns one connection (what an agent did in its widget) is nobody else's business.
         work.events = [e for e in events[work.call_id] if e.connection_id in (None, work.connection_id)]
@@ -185,9 +190,10 @@ _DUE = text(
     "  from busy where busy.id is not null"
     "), class(priority) as (select 1 union all select 2 union all select 3) "
     "select busy.id, class.priority, (select min(due_at) from delivery where state = 'pending'"
-    "  and connection_id = busy.id and priority = class.priority) "
+    "  and connection_id = busy.id and priority = class.priority and owner is null) "
     "from busy, class where busy.id is not null"
 )
+_LEASES = text("select connection_id, priority, lease_until from delivery where owner > '' and state = 'pending'")
 _PROMOTE = text(
     "update delivery set priority = priority - 1 where id in (select id from delivery where state = 'pending'"  # noqa: S608
     " and connection_id = :connection_id and priority = :priority and due_at <= :before and owner is null"
@@ -196,14 +202,67 @@ _PROMOTE = text(
 
 
 def due(connection: Connection) -> list[tuple[str, int, float]]:
-    """(connection, class, when its first delivery is due), for all that have work; claimed ones count as well."""
-    return [(row[0], row[1], row[2]) for row in connection.execute(_DUE) if row[2] is not None]
+    """(connection, class, when the first delivery may be claimed), for all that have work.
+
+    What is claimed may be again when its lease ends: whoever holds it may be gone by then.
+    """
+    free = [(row[0], row[1], row[2]) for row in connection.execute(_DUE) if row[2] is not None]
+    held: dict[tuple[str, int], float] = {}
+    for connection_id, priority, lease_until in connection.execute(_LEASES):
+        place = (connection_id, priority)
+        held[place] = min(lease_until, held.get(place, lease_until))
+    return [*free, *((*place, lease_until) for place, lease_until in held.items())]
 
 
 def promote(connection: Connection, rows: Sequence[tuple[str, int, float]]) -> list[None]:
     """Lifts what (connection, class) has had due since before a time up one class, so that nothing starves."""
     for connection_id, priority, before in rows:
         connection.execute(_PROMOTE, {"connection_id": connection_id, "priority": priority, "before": before})
+    return [None] * len(rows)
+
+
+# --- while work runs, and when it is broken off ---
+
+_RENEW = text(
+    "update delivery set lease_until = :lease_until where id in (select id from delivery where id in :ids"  # noqa: S608
+    f" and owner = :owner {SKIP_LOCKED})"
+).bindparams(bindparam("ids", expanding=True))
+_RENEW_CONTACT = text(
+    "update contact set lease_until = :lease_until where (connection_id, number) in"  # noqa: S608
+    f" (select connection_id, number from contact where owner = :claimant {SKIP_LOCKED})"
+)
+_GIVE_BACK = text(
+    "update delivery set owner = null, lease_until = null, reason = 'waiting'"
+    " where id = :id and fence = :fence and owner = :owner and state = 'pending'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """Claims that are still worked on, all of one owner, and how long they are to hold."""
+
+    owner: str
+    works: Sequence[Work]
+    lease_until: float
+
+
+def renew(connection: Connection, rows: Sequence[Renewal]) -> list[None]:
+    """Prolongs claims, and those on the contacts that they find out about; what was lost meanwhile is left alone.
+
+    Rows that somebody writes at the moment are passed over: they have a turn the next time.
+    """
+    for row in rows:
+        ids = as_list([work.id for work in row.works])
+        connection.execute(_RENEW, {"lease_until": row.lease_until, "ids": ids, "owner": row.owner})
+        for work in row.works:
+            connection.execute(_RENEW_CONTACT, {"lease_until": row.lease_until, "claimant": work.claimant})
+    return [None] * len(rows)
+
+
+def give_back(connection: Connection, rows: Sequence[Work]) -> list[None]:
+    """Ends claims that were broken off, so that others go on at once; what they began settles first, as always."""
+    for work in sorted(rows, key=lambda work: (work.call_id, work.connection_id)):
+        connection.execute(_GIVE_BACK, {"id": work.id, "fence": work.fence, "owner": work.owner})
     return [None] * len(rows)
 
 
@@ -237,7 +296,7 @@ def release_all(connection: Connection, rows: Sequence[tuple[float]]) -> list[in
 _MARK = text(
     "update delivery set reason = :reason where id in (select id from delivery where state = 'pending'"  # noqa: S608
     " and owner is null and reason = :was and connection_id = :connection_id"
-    f" order by call_id, connection_id {LOCKED})"
+    f" {LOCKED_DELIVERIES})"
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from connector.store.dialects import LOCKED
+from connector.store.dialects import locked
 from connector.store.rows import as_rows, rows_of
 
 
@@ -115,7 +115,7 @@ def _place(wish: ContactClaim) -> tuple[str, str, str]:
 _OWNERS = text(
     "select connection_id, number, owner from contact where (connection_id, number) in"  # noqa: S608
     f" (select connection_id, number from {rows_of('connection_id', 'contact.number')} r)"
-    f" order by connection_id, number {LOCKED}"
+    f" {locked('connection_id, number')}"
 )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from connector.errors import LeaseLost
-from connector.store.dialects import LOCKED
+from connector.store.dialects import LOCKED_DELIVERIES, locked
 from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
 from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
 from connector.store.queries.looking import Lack, write_lacks
+from connector.store.queries.recordings import WRITE_RECORDING, RecordingRow, recording_values
 from connector.store.rows import as_list, as_rows, rows_of
 
 
@@ -42,12 +43,13 @@ class JournalWrite:
     contact: ContactRow | None = None
     finish: Finish | None = None
     lease_until: float | None = None
+    recording: RecordingRow | None = None
 
 
 # On PostgreSQL the rows are held from here on: an event that comes meanwhile raises `version` after the finish, and so
-# opens the delivery again. Everybody who changes several deliveries takes them in this order.
+# opens the delivery again.
 _HELD = text(
-    f"select id, fence, owner, version from delivery where id in :ids order by call_id, connection_id {LOCKED}"  # noqa: S608
+    f"select id, fence, owner, version from delivery where id in :ids {LOCKED_DELIVERIES}"  # noqa: S608
 ).bindparams(bindparam("ids", expanding=True))
 _STEP_FIELDS = ("delivery_id", *STEP_COLUMNS.split(", "), "updated_at")
 _TYPED_STEP = tuple(f"step.{name}" for name in _STEP_FIELDS)
@@ -79,6 +81,12 @@ _SUMMARY = text(
 )
 
 
+# Two connections' deliveries of one call are finished by two processes at once.
+_HELD_CALLS = text(f"select id from call where id in :ids {locked('id')}").bindparams(  # noqa: S608
+    bindparam("ids", expanding=True)
+)
+
+
 def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[LeaseLost | bool]:
     """Writes what each claim learned. `LeaseLost` where the claim is not held any more: nothing of it was written.
 
@@ -95,6 +103,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     renewals: list[dict[str, Any]] = []
     finishes: list[dict[str, Any]] = []
     summaries: list[dict[str, Any]] = []
+    recordings: list[dict[str, Any]] = []
     lacks: list[tuple[int, int, Lack]] = []
     for write in rows:
         work = write.work
@@ -111,6 +120,8 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
             steps.append(_step(work.id, row, write.now))
         if write.contact is not None:
             contacts.append(contact_values(write.contact, write.now))
+        if write.recording is not None:
+            recordings.append(recording_values(work.tenant_id, work.call_id, write.recording))
         if write.lease_until is not None:
             renewals.append({"id": work.id, "lease_until": write.lease_until})
         overtaken = False
@@ -128,12 +139,15 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
             if write.finish.lack is not None:
                 lacks.append((work.call_id, work.tenant_id, write.finish.lack))
         results.append(overtaken)
+    if summaries and connection.dialect.name == "postgresql":
+        connection.execute(_HELD_CALLS, {"ids": as_list(sorted({row["call_id"] for row in summaries}))})
     for statement, values in (
         (_WRITE_STEP, steps),
         (WRITE_CONTACT, contacts),
         (_RENEW, renewals),
         (_FINISH, finishes),
         (_SUMMARY, summaries),
+        (WRITE_RECORDING, recordings),
     ):
         if values:
             connection.execute(statement, as_rows(values))

@@ -156,6 +156,12 @@ class DoublesContacts(Toy):
         return await super().create_contact(f"{key}:{uuid4()}", caller, name)
 
 
+@caught_by("test_an_owner_is_one_of_the_users", "81007-who")
+class OwnedByNobody(Toy):
+    async def find_owner(self, contact: Ref) -> str | None:
+        return f"{await super().find_owner(contact)}-who"
+
+
 @caught_by("test_buckets_are_declared", "burst")
 class UnknownBucket(Toy):
     async def check(self) -> Checked:

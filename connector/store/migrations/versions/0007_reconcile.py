@@ -1,13 +1,13 @@
 """looks, sweeps and day totals of reconcile
 
-Revision: 0007, after 0001
+Revision: 0007
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

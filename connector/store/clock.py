@@ -1,0 +1,67 @@
+"""The database's clock, read from afar: replicas whose machines disagree about the time agree by it.
+
+The offset between the database's clock and this process's monotonic one is measured by asking, and again from time to
+time. So a lease is compared with one clock everywhere, no statement has to fetch the time, and a step of the machine's
+wall clock (NTP, a wrong time zone) moves nothing.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from connector.errors import StoreBusy
+from connector.store.database import Database
+
+_MEASURE_EVERY_S: Final = 20.0
+#: An answer that took longer says too little of when the clock was read.
+_SLOW_S: Final = 0.25
+_NOW: Final = text("select cast(extract(epoch from clock_timestamp()) as double precision)")
+
+
+class DatabaseClock:
+    """Implements `clock.Clock`; right to half of a round trip."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._ahead: float = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        """Unix seconds by the database's clock."""
+        return time.monotonic() + self._ahead
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["DatabaseClock"]:
+        """Measures, and again from time to time. Raises `StoreBusy` where the database does not answer."""
+        for _ in range(3):  # the first answer waits for a connection to be made
+            await self._measure(slowest_s=float("inf"))
+        task = asyncio.create_task(self._follow(), name="database-clock")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(_MEASURE_EVERY_S)
+            with contextlib.suppress(StoreBusy):
+                await self._measure(slowest_s=_SLOW_S)
+
+    async def _measure(self, *, slowest_s: float) -> None:
+        begun = time.monotonic()
+        at = await self._db.read(_now)
+        took_s = time.monotonic() - begun
+        if took_s <= slowest_s:
+            self._ahead = at - (begun + took_s / 2)
+
+
+def _now(connection: Connection) -> float:
+    return float(connection.execute(_NOW).scalar_one())

@@ -1,0 +1,255 @@
+"""Several replicas on one PostgreSQL: work is shared, taken over, and done once, whatever becomes of tokens."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import Connection, text
+
+from connector.directories import Directories
+from connector.pipeline.journal import LEASE_S
+from connector.pipeline.service import Pipeline
+from connector.store import postgresql, queries
+from connector.store.clock import DatabaseClock
+from connector.store.database import Database
+from connector.store.migrate import migrate
+from connector.store.queries import ContactClaim, ContactRow, JournalWrite, NewEvent
+from tests import databases
+from tests.databases import Server
+from tests.pipeline.world import World, world
+
+CALLS = 12
+
+
+@pytest.fixture
+def both_databases(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """One process is alone with an SQLite file, so all of this is about the other one."""
+    stores = databases.PostgresStores(postgres)
+    monkeypatch.setattr(databases, "current", stores)
+    yield "postgresql"
+    stores.give_back()
+
+
+@contextlib.asynccontextmanager
+async def replica(w: World, *, slots: int = 16, deliver: bool = True) -> AsyncIterator[Pipeline]:
+    """Another process's pipeline on the world's store: a database, a directory and claims of its own."""
+    db = Database(w.db.url)
+    async with db.running():
+        directories = Directories(db, w.box)
+        made = Pipeline(db, w.box, directories, home_url=lambda: "http://127.0.0.1:1", clock=w.clock, slots=slots)
+        async with directories.running(), made.running(deliver=deliver):
+            yield made
+
+
+async def until(true: Any, seconds: float = 20.0) -> None:
+    """Waits for a condition; the test fails where it does not come."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if await true():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come")
+
+
+async def once_each(w: World, calls: int = CALLS) -> None:
+    """Every call is done, and has one ticket."""
+
+    async def done() -> bool:
+        rows = await w.rows("select state from delivery")
+        return len(rows) == calls and all(row["state"] == "done" for row in rows)
+
+    await until(done)
+    assert len(w.tickets) == calls
+    assert len({ticket["description"] for ticket in w.tickets}) == calls
+
+
+async def test_what_one_replica_has_no_room_for_is_done_by_the_other(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        w.pipeline._dispatcher._slots = 0  # type: ignore[union-attr]
+        async with replica(w) as other:
+            owners: set[str] = set()
+            run = other._dispatcher._run  # type: ignore[union-attr]
+
+            async def seen(work: Any) -> Any:
+                owners.add(work.owner)
+                return await run(work)
+
+            other._dispatcher._run = seen  # type: ignore[union-attr]
+            await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
+            await once_each(w)
+            assert owners == {other._dispatcher.owner}  # type: ignore[union-attr]
+
+
+async def test_lost_and_doubled_tokens_lose_and_double_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, replica(w) as other:
+        connection = await asyncpg.connect(w.db.url)
+        try:
+            for number in range(CALLS):
+                await w.missed(f"sid{number}", f"0987654{number:04d}")
+                for pipeline in (w.pipeline, other):
+                    pipeline._dispatcher._wakes.offer(w.tenant.connections[0].id, 1)  # type: ignore[union-attr]
+                if number % 2:
+                    await connection.execute("delete from pgqueuer")
+            await once_each(w)
+        finally:
+            await connection.close()
+
+
+async def test_a_dead_replicas_work_is_taken_over_when_its_lease_ends(tmp_path: Path) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        await w.missed("sid1")
+        now = w.clock.now()
+        wish = queries.Claim(w.tenant.connections[0].id, 1, 5, "gone", now, now + LEASE_S)
+        (work,) = await w.db.write(queries.claim, wish)
+        async with replica(w) as other:
+            await other._dispatcher._look()  # type: ignore[union-attr]
+            (row,) = await w.rows("select owner, fence from delivery")
+            assert (row["owner"], row["fence"]) == ("gone", work.fence)
+            w.clock.advance(LEASE_S)
+            await other._dispatcher._look()  # type: ignore[union-attr]
+            await once_each(w, 1)
+        # The dead one wakes up: its fence is old, so it neither writes the journal nor keeps the claim alive.
+        await w.db.write(queries.renew, queries.Renewal("gone", [work], w.clock.now() + LEASE_S))
+        (row,) = await w.rows("select owner, state from delivery")
+        assert (row["owner"], row["state"]) == (None, "done")
+        lost = await w.db.write(queries.write_journal, JournalWrite(work, w.clock.now()))
+        assert "claim ended" in str(lost)
+
+
+async def test_a_look_plans_the_take_over_for_the_end_of_the_lease(tmp_path: Path) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        await w.missed("sid1")
+        now = w.clock.now()
+        connection_id = w.tenant.connections[0].id
+        assert await w.db.read(queries.due) == [(connection_id, 1, now)]
+        await w.db.write(queries.claim, queries.Claim(connection_id, 1, 5, "gone", now, now + LEASE_S))
+        assert await w.db.read(queries.due) == [(connection_id, 1, now + LEASE_S)]
+
+
+async def test_replicas_that_accept_the_same_calls_at_once_store_each_event_once(tmp_path: Path) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        connection_id = w.tenant.connections[0].id
+
+        def event(call: int, kind: str) -> NewEvent:
+            deliveries = ((connection_id, 1, 5.0, 5.0, "waiting"),)
+            dedup = f"{call}-{kind}"
+            return NewEvent(
+                w.tenant.id, f"sid{call}", kind, "exotel", None, dedup, "GET", "q", None, b"b", 5.0, deliveries
+            )
+
+        others = [Database(w.db.url) for _ in range(2)]
+        async with others[0].running(), others[1].running():
+            events = [event(call, kind) for call in range(40) for kind in ("popup", "answered", "end")]
+            asked = [db.write(queries.accept, one) for one in events for db in (w.db, *others)]
+            new = await asyncio.gather(*asked)
+        assert sum(new) == len(events)
+        (stored,) = await w.rows("select count(*) as events, min(body) as body from event")
+        assert (stored["events"], bytes(stored["body"])) == (len(events), b"b")
+        versions = await w.rows("select version from delivery")
+        assert [row["version"] for row in versions] == [3] * 40
+
+
+async def test_a_frozen_process_holds_an_accept_for_two_seconds_at_most(tmp_path: Path) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        await w.missed("sid1")
+        # As a process that is stopped between two statements of its transaction, in a session like ours.
+        frozen = await asyncpg.connect(w.db.url, server_settings=postgresql._SESSION)
+        await frozen.execute("begin")
+        await frozen.execute("update delivery set owner = 'frozen'")
+        async with asyncio.timeout(8):  # two seconds, and what a busy machine adds
+            await w.answered("sid1")
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):  # the server has ended the session
+            await frozen.execute("commit")
+        (row,) = await w.rows("select version, owner from delivery")
+        assert (row["version"], row["owner"]) == (2, None)
+
+
+async def test_a_server_that_drops_every_connection_costs_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, replica(w):
+        for number in range(CALLS):
+            await w.missed(f"sid{number}", f"0987654{number:04d}")
+            if number % 4 == 3:
+                await _drop_connections(w.db.url)
+
+        async def all_done() -> bool:
+            w.clock.advance(1)
+            await w.look()
+            rows = await w.rows("select state from delivery")
+            return all(row["state"] == "done" for row in rows)
+
+        await until(all_done)
+        await once_each(w)
+
+
+async def _drop_connections(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+
+
+async def test_one_of_two_that_ask_for_a_caller_finds_out(tmp_path: Path) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        connection_id = w.tenant.connections[0].id
+        other = Database(w.db.url)
+        async with other.running():
+            wishes = [ContactClaim(connection_id, "n", f"owner{n}", 5.0, 65.0) for n in range(8)]
+            rows = await asyncio.gather(
+                *((w.db, other)[n % 2].write(queries.claim_contact, wish) for n, wish in enumerate(wishes))
+            )
+        assert len({row.owner for row in rows}) == 1
+        assert [row.owner == wish.owner for row, wish in zip(rows, wishes, strict=True)].count(True) == 1
+
+
+async def test_a_contact_that_another_claim_took_over_is_not_written(tmp_path: Path) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        await w.missed("sid1")
+        now = w.clock.now()
+        connection_id = w.tenant.connections[0].id
+        ((work,),) = (await w.db.write(queries.claim, queries.Claim(connection_id, 1, 5, "me", now, now + LEASE_S)),)
+        for claimant in (work.claimant, "another"):
+            await w.db.write(queries.claim_contact, ContactClaim(connection_id, "n", claimant, now, now))
+        mine = ContactRow(connection_id, "n", "done", "contact", "1")
+        lost = await w.db.write(queries.write_journal, JournalWrite(work, now, contact=mine))
+        assert "who the caller is" in str(lost)
+        (row,) = await w.rows("select state, owner from contact")
+        assert (row["state"], row["owner"]) == ("looking", "another")
+
+
+async def test_the_databases_clock_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world(tmp_path, deliver=False) as w:
+        monkeypatch.setattr("connector.store.clock.time.time", lambda: 0.0)  # this machine's clock is far off
+        async with DatabaseClock(w.db).running() as clock:
+            at = await w.db.read(lambda sql: sql.execute(text("select extract(epoch from clock_timestamp())")).scalar())
+            assert abs(clock.now() - float(at)) < 2
+
+
+def test_two_machines_migrate_at_once(postgres: Server) -> None:
+    name = postgres.create_empty()
+    try:
+        asyncio.run(_migrate_twice(postgres.url(name)))
+    finally:
+        postgres.drop(name)
+
+
+async def _migrate_twice(url: str) -> None:
+    first, second = await asyncio.gather(asyncio.to_thread(migrate, url), asyncio.to_thread(migrate, url))
+    assert first == second
+    database = Database(url)
+    try:
+        assert await asyncio.to_thread(database.transact, _tables) > 20
+    finally:
+        database.dispose()
+
+
+def _tables(connection: Connection) -> int:
+    return int(connection.execute(text("select count(*) from pg_tables where schemaname = 'public'")).scalar_one())

@@ -1,0 +1,204 @@
+"""Two replicas on one store: what one learns of an account holds for the other, and together they are one."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import text
+
+from connector.clock import SYSTEM
+from connector.pipeline.gate import PROBE_EVERY_S, Gate
+from connector.pipeline.replicas import DEAD_S, Replicas
+from connector.store.database import Database
+from connector.store.migrate import upgrade
+from tests.databases import config_in
+from tests.pipeline.world import SID, World, replica, standin_of, tenant_file, world
+
+#: What a replica wrote has reached the others: design, about a second; here with room for a slow machine.
+_SOON_S = 10.0
+
+
+async def soon(holds: Callable[[], bool]) -> None:
+    """Returns once it holds."""
+    until = time.monotonic() + _SOON_S
+    while not holds():
+        assert time.monotonic() < until
+        await asyncio.sleep(0.01)
+
+
+async def told(teller: World, other: World) -> None:
+    """Stores what `teller` learned of its gate, as the pipeline does; returns once the other knows it."""
+    assert await teller.pipeline.accounts.store(gate(teller))
+    await soon(lambda: gate(other).state == gate(teller).state)
+
+
+def gate(w: World) -> Gate:
+    return w.pipeline.accounts.gate(w.tenant.connections[0])
+
+
+def rooms(*worlds: World) -> int:
+    """How many deliveries may start now on all of them."""
+    return sum(w.pipeline.accounts.room(w.tenant.connections[0].id) for w in worlds)
+
+
+@asynccontextmanager
+async def two(folder: Path, *, deliver: bool = True, account: object = None) -> AsyncIterator[tuple[World, World]]:
+    async with (
+        world(folder, single_process=False, deliver=deliver, account=account) as a,
+        replica(a, deliver=deliver) as b,
+    ):
+        yield a, b
+
+
+# --- pause ---
+
+
+async def test_a_pause_reaches_the_other_and_so_does_its_end(tmp_path: Path) -> None:
+    account = standin_of("freshdesk").Account(keys={"other": "admin"})
+    async with two(tmp_path, account=account) as (a, b):
+        await a.missed("c1")
+        await soon(lambda: gate(a).state.paused and gate(b).state.paused)
+        asked = account.requests.total()
+        assert gate(a).account in b.pipeline.accounts.paused()
+        await b.missed("c2")
+        (_, second) = await b.settle()
+        assert (second["reason"], account.requests.total()) == ("paused", asked), "B asks nothing"
+        account.keys = None
+        await b.pipeline.resume(gate(b).account)
+        await soon(lambda: not gate(a).state.paused)
+        await soon(lambda: len(a.tickets) == 2)  # by whichever of them has the room
+
+
+async def test_one_replica_at_a_time_probes(tmp_path: Path) -> None:
+    account = standin_of("freshdesk").Account(keys={"other": "admin"})
+    async with two(tmp_path, account=account) as (a, b):
+        await a.missed("c1")
+        await soon(lambda: gate(a).state.paused and gate(b).state.paused)
+        before = account.requests.total()
+        a.faults.latency_s = 0.3  # the first is still under way when the second begins
+        await asyncio.gather(*(w.pipeline.accounts.probe(due_only=False) for w in (a, b)))
+        assert account.requests.total() == before + 1
+        await soon(lambda: gate(a).state.version == gate(b).state.version)
+        await asyncio.gather(*(w.pipeline.accounts.probe() for w in (a, b)))
+        assert account.requests.total() == before + 1, "the next is due in a quarter of an hour"
+        a.clock.advance(PROBE_EVERY_S + 1)
+        await asyncio.gather(*(w.pipeline.accounts.probe() for w in (a, b)))
+        assert account.requests.total() == before + 2
+
+
+async def test_who_dies_in_its_probe_is_followed_by_another(tmp_path: Path) -> None:
+    account = standin_of("freshdesk").Account(keys={"other": "admin"})
+    async with two(tmp_path, account=account) as (a, b):
+        await a.missed("c1")
+        await soon(lambda: gate(a).state.paused and gate(b).state.paused)
+        a.faults.script.append("slow")
+        a.faults.slow_s = 1.0
+        dying = asyncio.create_task(a.pipeline.accounts.probe(due_only=False))
+        await soon(lambda: a.faults.dealt["slow"] == 1)
+        dying.cancel()
+        account.keys = None
+        await b.pipeline.accounts.probe(due_only=False)
+        assert gate(b).state.paused, "somebody asks"
+        b.clock.advance(61)
+        await b.pipeline.accounts.probe(due_only=False)
+        assert not gate(b).state.paused
+        await soon(lambda: not gate(a).state.paused)
+
+
+# --- circuit ---
+
+
+async def test_an_open_circuit_holds_both_and_work_comes_back_in_ones_and_twos(tmp_path: Path) -> None:
+    async with two(tmp_path, deliver=False) as (a, b):
+        await soon(lambda: rooms(a) == rooms(b) == gate(a).in_flight // 2)
+        for _ in range(5):
+            opened = gate(a).failed()
+        assert opened
+        await told(a, b)
+        assert rooms(a, b) == 0
+        a.clock.advance(2)
+        assert rooms(a, b) == 1, "one delivery on both together"
+        trial, other = (a, b) if rooms(a) else (b, a)
+        # It fails: one failure is enough, and the next wait is longer.
+        assert gate(trial).failed()
+        await told(trial, other)
+        assert rooms(a, b) == 0
+        a.clock.advance(3)
+        for allowed in (2, 4, 8, 16, 32):
+            assert gate(trial).succeeded()
+            await told(trial, other)
+            assert rooms(a, b) == allowed
+        assert not gate(trial).succeeded(), "all is as it was: nothing to tell"
+
+
+async def test_two_that_write_at_once_agree(tmp_path: Path) -> None:
+    async with two(tmp_path, deliver=False) as (a, b):
+        for w in (a, b):
+            for _ in range(5):
+                gate(w).failed()
+        written = await asyncio.gather(*(w.pipeline.accounts.store(gate(w)) for w in (a, b)))
+        assert sorted(written) == [False, True]
+        assert gate(a).state == gate(b).state
+        # A person's word stands above what a circuit did meanwhile.
+        gate(a).succeeded()
+        assert await a.pipeline.accounts.store(gate(a))
+        await b.pipeline.resume(gate(b).account)
+        assert gate(b).state.version == gate(a).state.version + 1
+        await soon(lambda: gate(a).state == gate(b).state)
+
+
+# --- what may run at once ---
+
+
+async def test_each_takes_its_part_and_a_dead_one_gives_it_back(tmp_path: Path) -> None:
+    db = Database(config_in(tmp_path).database_url, single_process=False)
+    await asyncio.to_thread(db.transact, upgrade)
+
+    async def silent_for(seconds: float, id_: str) -> None:
+        aged = text("update replica set seen_at = seen_at - :seconds where id = :id")
+        await asyncio.to_thread(db.transact, lambda sql: sql.execute(aged, {"seconds": seconds, "id": id_}))
+
+    async with db.running():
+        alive = [Replicas(db, SYSTEM) for _ in range(3)]
+        for one in (*alive, *alive):
+            await one.beat()
+        for total in (1, 4, 32, 100):
+            assert sum(one.part(total, "acme.freshdesk.com") for one in alive) == total
+        assert {one.part(30, "acme") for one in alive} == {10}
+        # Nobody hears of the third any more; a beat late is no death.
+        await silent_for(DEAD_S - 5, alive[2].id)
+        for one in alive[:2]:
+            await one.beat()
+            assert one.count == 3
+        await silent_for(5, alive[2].id)
+        for one in alive[:2]:
+            await one.beat()
+            assert one.part(32, "acme") == 16
+        assert DEAD_S < 30
+        # It was only frozen.
+        await alive[2].beat()
+        await alive[0].beat()
+        assert {alive[0].count, alive[2].count} == {3}
+
+
+async def test_who_comes_waits_until_it_is_known_and_who_ends_says_so(tmp_path: Path) -> None:
+    async with world(tmp_path, single_process=False, deliver=False) as a:
+        most = gate(a).in_flight
+        assert rooms(a) == most
+        async with replica(a, deliver=False) as b:
+            assert rooms(b) in (1, most // 2), "the least, until the others have heard of it"
+            await soon(lambda: rooms(a) == rooms(b) == most // 2)
+        await soon(lambda: rooms(a) == most)
+
+
+# --- apply ---
+
+
+async def test_what_is_applied_reaches_both(tmp_path: Path) -> None:
+    async with two(tmp_path, deliver=False) as (a, b):
+        file = tenant_file(a.base_url, enabled=False)
+        await a.apply(file)
+        await soon(lambda: not b.directories.current.tenants[SID].connections[0].enabled)
+        assert rooms(a, b) == 0
