@@ -103,6 +103,8 @@ def _do(config: Config, sid: str, wish: _Wish, words: str) -> Sweep:
         tenant = hooks.find_tenant(directory, sid)
         if not any(connection.enabled for connection in tenant.connections):
             raise ConfigError(f"{sid} has no enabled connection that calls could be written to")
+        if not tenant.api_key.get_secret_value():
+            raise ConfigError(f"{sid} has no Exotel API key; `connector apply` takes one as api_key and api_token")
         sweep_id = db.transact(_asked, tenant, *wish)
         with _bar(words) as show:
             return asyncio.run(_follow(db, tenant, sweep_id, show))

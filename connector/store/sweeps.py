@@ -53,7 +53,7 @@ _INSERT = text(
 )
 _PROGRESS = text(
     "update sweep set done_at = case when done_at > :done_at then done_at else :done_at end,"
-    " found = found + :found, made = made + :made, updated_at = :now where id = :id"
+    " found = found + :found, made = made + :made, trouble = null, updated_at = :now where id = :id"
 )
 _BEGIN = text("update sweep set done_at = :done_at, until_at = :until_at, updated_at = :now where id = :id")
 _END = text("update sweep set until_at = null, updated_at = :now where id = :id")
@@ -96,7 +96,7 @@ def add_sweep(
 
 
 def progress(connection: Connection, sweep_id: int, done_at: float, found: int, made: int, now: float) -> None:
-    """Everything that began before `done_at` was seen; `found` and `made` are added up."""
+    """Everything that began before `done_at` was seen; `found` and `made` are added up. Nothing is in the way."""
     values = {"id": sweep_id, "done_at": done_at, "found": found, "made": made, "now": now}
     connection.execute(_PROGRESS, values)
 
