@@ -71,6 +71,8 @@ def _type(column: str) -> str:
     table, _, name = column.rpartition(".")
     tables = [schema.metadata.tables[table]] if table else schema.metadata.tables.values()
     types = {_sql_type(one.c[name]) for one in tables if name in one.c}
-    (found,) = types  # one type, or the caller has to name the table
+    if len(types) != 1:
+        raise ValueError(f"the type of {column!r} is not sure: write `table.{name}`")
+    (found,) = types
     assert found is not None, f"{column} holds bytes"
     return found
