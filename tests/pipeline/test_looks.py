@@ -99,10 +99,13 @@ async def test_a_call_that_lacks_its_recording_alone_is_first_asked_for_after_fi
         assert x.asked() <= 2
         (look,) = await x.looks()
         assert look["lacks"] == "recording"
+        (ticket,) = x.w.tickets
+        assert ["Call Recording" in note["body"] for note in x.w.notes(ticket)] == [False]
         await x.after(60)
         assert await x.looks() == []
-        (ticket,) = x.w.tickets
-        assert any("exotelrecordings" in note["body"] for note in x.w.notes(ticket))
+        assert ["Call Recording" in note["body"] for note in x.w.notes(ticket)] == [True]
+        (row,) = await x.w.rows("select summary from call")
+        assert "exotelrecordings" in row["summary"]
 
 
 async def test_an_answered_call_that_is_not_recorded_is_asked_for_once(tmp_path: Path) -> None:
