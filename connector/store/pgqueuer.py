@@ -113,7 +113,7 @@ class QueueWakes:
                 finally:
                     connection.terminate()
             except _TROUBLE as error:
-                log.warning("wake-up tokens are interrupted", extra={"error": str(error)})
+                log.warning("wake-up tokens are interrupted", extra={"error": f"{type(error).__name__}: {error}"})
             if not self._leaving:
                 await asyncio.sleep(random.uniform(0.5, 2.0))  # noqa: S311 - replicas do not come back as one
 

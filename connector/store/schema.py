@@ -546,6 +546,8 @@ recording = Table(
     Column("available_by", Double),
     UniqueConstraint("call_id", "url"),
     Index("ix_recording_name", "name", unique=True),
+    # With the id behind it: a tenant's newest are listed.
+    Index("ix_recording_tenant_id_id", "tenant_id", "id"),
 )
 
 audit = Table(

@@ -1,8 +1,9 @@
 """How the databases carry out the pipeline's statements: all that `connector.store.queries` holds, future ones too."""
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator, Sequence
-from types import ModuleType
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
@@ -77,12 +78,19 @@ _ONLY = {
 
 def statements(database: str) -> Iterator[tuple[str, TextClause | str]]:
     """Name and text of all that is carried out on `sqlite` or `postgresql`."""
-    for module in (queries, *(value for value in vars(queries).values() if isinstance(value, ModuleType))):
+    named: dict[str, TextClause | str] = {}
+    for module in (queries, *map(importlib.import_module, _modules())):
         for name, value in vars(module).items():
             if _ONLY.get(name, database) != database:
                 continue
-            if isinstance(value, TextClause) or (isinstance(value, str) and _SQL.match(value)):
-                yield name, value
+            is_statement = isinstance(value, TextClause) or (isinstance(value, str) and _SQL.match(value))
+            if is_statement and named.setdefault(name, value) is not value:  # two modules have the same word for it
+                named[f"{module.__name__.rpartition('.')[2]}.{name}"] = value
+    yield from named.items()
+
+
+def _modules() -> Iterator[str]:
+    return (f"{queries.__name__}.{one.name}" for one in pkgutil.iter_modules(queries.__path__))
 
 
 def _plan(connection: Connection, statement: TextClause | str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from adapters.freshdesk import Freshdesk
 from adapters.freshsales import Freshsales
@@ -116,10 +116,11 @@ async def test_ten_thousand_calls_cost_at_most_220_requests(tmp_path: Path) -> N
 
 
 def _lack(sql: Connection, tenant_id: int, numbers: Sequence[int], began: float) -> None:
-    calls = [
-        {"id": number + 1, "tenant_id": tenant_id, "call_sid": sid(number), "created_at": began} for number in numbers
-    ]
+    calls = [{"tenant_id": tenant_id, "call_sid": sid(number), "created_at": began} for number in numbers]
     sql.execute(insert(schema.call), calls)
+    ids = {row.call_sid: row.id for row in sql.execute(select(schema.call.c.id, schema.call.c.call_sid))}
     due = {"lacks": "end,outcome", "stage": 0, "tenant_id": tenant_id}
-    looks = [{"call_id": n + 1, "since": began + n % 3000, "due_at": began + n % 3000 + 120, **due} for n in numbers]
+    looks = [
+        {"call_id": ids[sid(n)], "since": began + n % 3000, "due_at": began + n % 3000 + 120, **due} for n in numbers
+    ]
     sql.execute(insert(schema.look), looks)

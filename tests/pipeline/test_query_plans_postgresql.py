@@ -14,7 +14,7 @@ from tests.bench import plans
 from tests.databases import Server
 
 #: A value for a parameter, by its type.
-VALUES: dict[str, Any] = {"text": "1", "varchar": "1", "int8": 1, "int4": 1, "float8": 1.0, "jsonb": "[]"}
+VALUES: dict[str, Any] = {"text": "1", "varchar": "1", "int8": 1, "int4": 1, "float8": 1.0, "jsonb": "[]", "bool": True}
 
 
 @pytest.fixture
@@ -31,10 +31,11 @@ def database(postgres: Server) -> Iterator[str]:
 
 
 async def explained(url: str) -> dict[str, list[str]]:
-    """Statement -> the lines of its plan, where reading a table from end to end is the last resort."""
+    """Statement -> the lines of its plan, where reading a table from end to end, or sorting, is the last resort."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
+        for setting in ("enable_seqscan = off", "enable_sort = off", "plan_cache_mode = force_generic_plan"):
+            await connection.execute(f"set {setting}")
         return {
             name: await _plan(connection, statement)
             for name, statement in plans.statements("postgresql")

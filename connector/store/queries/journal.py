@@ -62,7 +62,7 @@ _WRITE_STEP = text(
     " settle_at = excluded.settle_at, left_out = excluded.left_out, warning = excluded.warning,"
     " error = excluded.error, version = excluded.version, updated_at = excluded.updated_at"
 )
-_RENEW = text(
+_RENEW_HELD = text(
     f"update delivery set lease_until = r.lease_until from {rows_of('delivery.id', 'lease_until')} r"  # noqa: S608
     " where delivery.id = r.id"
 )
@@ -144,7 +144,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     for statement, values in (
         (_WRITE_STEP, steps),
         (WRITE_CONTACT, contacts),
-        (_RENEW, renewals),
+        (_RENEW_HELD, renewals),
         (_FINISH, finishes),
         (_SUMMARY, summaries),
         (WRITE_RECORDING, recordings),

@@ -125,7 +125,7 @@ _BIND = text(
 )
 # The condition stands in the outer statement too: PostgreSQL asks it again of a row that another replica just took.
 _DUE: Final = "look_at <= :now and (lease_until is null or lease_until <= :now)"
-_CLAIM = text(
+_CLAIM_PLACEMENTS = text(
     "update placement set lease_until = :lease_until, state = 'unknown'"  # noqa: S608
     f" where id in (select id from placement where {_DUE} order by look_at limit :most) and {_DUE}"
     f" returning {_COLUMNS}"
@@ -201,7 +201,7 @@ def claim_looks(connection: Connection, rows: Sequence[tuple[float, float, int]]
     """For each (now, lease end, most): placements to be looked for at Exotel, by nobody else until the lease ends."""
     claimed = []
     for now, lease_until, most in rows:
-        found = connection.execute(_CLAIM, {"now": now, "lease_until": lease_until, "most": most}).mappings()
+        found = connection.execute(_CLAIM_PLACEMENTS, {"now": now, "lease_until": lease_until, "most": most}).mappings()
         claimed.append(sorted(map(_placement, found), key=lambda one: one.created_at))
     return claimed
 

@@ -46,13 +46,13 @@ WRITE_RECORDING = text(
     " key_id = excluded.key_id, available_by = coalesce(excluded.available_by, recording.available_by)"
 )
 _NAMED = (
-    "select recording.id, recording.tenant_id, call.call_sid, call.created_at, recording.url, recording.state,"
+    "recording.id, recording.tenant_id, call.call_sid, call.created_at, recording.url, recording.state,"
     " recording.size, recording.available_by, recording.revoked_at "
-    "from recording join call on call.id = recording.call_id "
+    "from recording join call on call.id = recording.call_id"
 )
-_BY_NAME = text(_NAMED + "where recording.name = :name")
+_BY_NAME = text(f"select {_NAMED} where recording.name = :name")
 _OF_TENANT = text(
-    _NAMED + "where recording.tenant_id = :tenant_id and recording.name is not null"
+    f"select {_NAMED} where recording.tenant_id = :tenant_id and recording.name is not null"
     " and (cast(:call_sid as text) is null or call.call_sid = :call_sid)"
     " order by recording.id desc limit :limit"
 )

@@ -10,7 +10,7 @@ _BEAT = text(
     f"insert into replica (id, seen_at) values (:id, {NOW})"  # noqa: S608 - ours
     " on conflict (id) do update set seen_at = excluded.seen_at returning seen_at"
 )
-_BURY = text("delete from replica where seen_at <= :before")
+_BURY_REPLICAS = text("delete from replica where seen_at <= :before")
 _LIVING = text("select id from replica where seen_at > :before order by id")
 _LEAVE = text("delete from replica where id = :id")
 
@@ -20,7 +20,7 @@ def beat(connection: Connection, rows: Sequence[tuple[str, float, float]]) -> li
     found = []
     for id_, now, dead_s in rows:
         before = connection.execute(_BEAT, {"id": id_, "now": now}).scalar_one() - dead_s
-        connection.execute(_BURY, {"before": before})
+        connection.execute(_BURY_REPLICAS, {"before": before})
         found.append([row[0] for row in connection.execute(_LIVING, {"before": before})])
     return found
 
