@@ -39,19 +39,20 @@ class Looks:
         self._intake = intake
         self._clock = clock
 
-    async def run(self, tenant: Tenant, exotel: Exotel, *, everything: bool = False) -> int:
-        """Makes the looks that are due, or all, whatever their time. Returns how many calls were asked for.
+    async def run(self, tenant: Tenant, exotel: Exotel, *, everything: bool = False) -> tuple[int, bool]:
+        """Makes the looks that are due, or all, whatever their time.
 
-        Raises what Exotel's client raises; what was asked for by then is not asked for again.
+        Returns how many calls were asked for, and whether Exotel had an answer: a 404 may as well say that there is
+        nobody of this name. Raises what Exotel's client raises; what was asked for by then is not asked for again.
         """
-        asked = 0
+        asked, is_answered = 0, False
         after = 0
         while looks := await self._next(tenant, after, everything=everything):
             after = looks[-1].call_id
             for some in _lists(looks):
-                await self._look(tenant, exotel, some)
+                is_answered |= await self._look(tenant, exotel, some)
             asked += len(looks)
-        return asked
+        return asked, is_answered
 
     async def _next(self, tenant: Tenant, after: int, *, everything: bool) -> list[Look]:
         now = self._clock.now()
@@ -59,8 +60,9 @@ class Looks:
             return await self._db.read(queries.all_looks, tenant.id, after, now - _REACH_S, _MOST)
         return await self._db.read(queries.due_looks, tenant.id, now, _MOST)
 
-    async def _look(self, tenant: Tenant, exotel: Exotel, looks: Sequence[Look]) -> None:
-        records = await self._ask(exotel, [look.call_sid for look in looks if _askable(look.call_sid)])
+    async def _look(self, tenant: Tenant, exotel: Exotel, looks: Sequence[Look]) -> bool:
+        found = await self._ask(exotel, [look.call_sid for look in looks if _askable(look.call_sid)])
+        records = found or {}
         wanted = {look.call_sid for look in looks}
         await self._intake.answers(tenant, [record for sid, record in records.items() if sid in wanted])
         now = self._clock.now()
@@ -71,20 +73,22 @@ class Looks:
             if stage >= len(LOOKS_S) and VOICEMAIL in look.lacks.split(",") and not has_recording:
                 await self._intake.no_recording(tenant, look.call_sid)
         await self._db.write(queries.looked, [(look.call_id, stage) for look, stage in stages])
+        return found is not None
 
-    async def _ask(self, exotel: Exotel, sids: Sequence[str]) -> Mapping[str, CallRecord]:
+    async def _ask(self, exotel: Exotel, sids: Sequence[str]) -> Mapping[str, CallRecord] | None:
+        """Records by CallSid; None where there is none of any."""
         if not sids:
-            return {}
+            return None
         try:
             page = await exotel.calls.page(CallFilter(sids=sids))
         except NotFound:
-            return {}
+            return None
         except ExotelRefused as error:
             if len(sids) == 1:
                 log.warning("Exotel takes no question about a call", extra={"call_sid": sids[0], "error": str(error)})
-                return {}
+                return None
             half = len(sids) // 2
-            return {**await self._ask(exotel, sids[:half]), **await self._ask(exotel, sids[half:])}
+            return {**(await self._ask(exotel, sids[:half]) or {}), **(await self._ask(exotel, sids[half:]) or {})}
         return {record.sid: record for record in page.calls}
 
 

@@ -100,7 +100,9 @@ class Reconciler:
         exotel = self._exotel.client(tenant, "reconcile")
         hourly = await self._db.write(single(sweeps.ensure_hourly), (tenant.id, self._clock.now()))
         try:
-            asked = await self._looks.run(tenant, exotel, everything=any(one.kind == "now" for one in wishes))
+            asked, is_answered = await self._looks.run(
+                tenant, exotel, everything=any(one.kind == "now" for one in wishes)
+            )
             before, swept = await self._sweeper.hourly(tenant, exotel, at_once=bool(wishes))
         except RateLimited as error:
             log.info("the rest of it waits for Exotel's quota", extra={"tenant": tenant.sid, "error": str(error)})
@@ -108,7 +110,7 @@ class Reconciler:
         except (CrmError, ConfigError) as error:
             await self._failed(tenant, hourly, error)
             return
-        if asked or swept:
+        if is_answered or swept:
             await self._succeeded(tenant, hourly)
         now = self._clock.now()
         if swept:

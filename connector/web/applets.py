@@ -25,6 +25,7 @@ from connector.pipeline.routing import WAIT_S, Asked, Ring, Routing, fallback
 from connector.tenants import Tenant
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
 from connector.web.body import read_body
+from connector.web.ingress import GATHERED, INGRESS
 from connector.web.origin import Origin
 from connector.web.query import query_of, read_query
 
@@ -35,6 +36,9 @@ Applet = Literal["connect", "gather", "greeting", "playback"]
 APPLETS: Final[tuple[Applet, ...]] = ("connect", "gather", "greeting", "playback")
 #: `sid` is the Account SID, `hook_token` the tenant's capability.
 PATHS: Final = ("/v2/accounts/{sid}/", "/h/{hook_token}/")
+
+#: How the tags of a passthru's URL begin.
+_TAGS: Final = ("gather_tag_", "ivr_tag_")
 
 #: From its arrival on, a request is answered by then at the latest.
 _ANSWERED_S: Final = 1.8
@@ -87,6 +91,25 @@ class AppletAnswers:
             fields = {"route": applet, "tenant": tenant.sid, "call_sid": event.call_sid if event else None, "by": by}
             log.debug("applet answered", extra={**fields, "elapsed_ms": round(elapsed_s * 1000, 2)})
         return answer
+
+    def asks_to_gather(self, request: web.Request) -> bool:
+        """Whether a Gather applet asks what to gather; else a passthru behind one says what was keyed.
+
+        Both have the one capability URL. The applet says its version (reference exotel.md §3.4) or names an answer, a
+        passthru carries digits or a tag; of what does neither, the tenant's file decides.
+        """
+        if "Exotel-Version" in request.headers:
+            return True
+        try:
+            names = {name for name, _ in read_query(query_of(request))}
+        except IngressError:
+            return False
+        if "name" in names:
+            return True
+        if "digits" in names or any(name.lower().startswith(_TAGS) for name in names):
+            return False
+        tenant = self._origin.known_hook(request.match_info["hook_token"])
+        return tenant is not None and bool(tenant.applets.gather)
 
     async def _tenant(self, request: web.Request) -> Tenant:
         sid = request.match_info.get("sid")
@@ -215,7 +238,10 @@ def add_applets(app: web.Application) -> None:
 
 def _handler(applet: Applet) -> Handler:
     async def ask(request: web.Request) -> web.Response:
-        return await request.app[ANSWERS].answer(request, applet)
+        answers = request.app[ANSWERS]
+        if applet == "gather" and "hook_token" in request.match_info and not answers.asks_to_gather(request):
+            return await request.app[INGRESS].answer(request, GATHERED)
+        return await answers.answer(request, applet)
 
     return ask
 

@@ -71,6 +71,10 @@ URLS: Final = (
 )
 
 
+#: The capability URL of a passthru behind a Gather, which the Gather applet itself asks as well (`web.applets`).
+GATHERED: Final = Url("hook", "/h/{hook_token}/gather", "gather")
+
+
 class Ingress:
     """Turns requests into `Received`, and hands them to the pipeline."""
 

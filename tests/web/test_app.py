@@ -125,3 +125,12 @@ async def test_where_it_is_reached(tmp_path: Path) -> None:
     assert (home.url, home.public_url) == ("http://127.0.0.1:9000", "https://calls.example.com")
     home.bound_to("::", 9000)
     assert home.url == "http://[::1]:9000"
+
+
+async def test_what_was_keyed_in_a_gather_is_an_event_where_no_applet_asks(served: Client, config: Config) -> None:
+    keyed = {"CallSid": SID, "CallFrom": "08884643606", "CallTo": "08047494574", "Direction": "incoming"}
+    for told in ({"digits": '"15246"', "gather_tag_1": "order"}, {}):
+        async with served.get(f"/h/{HOOK}/gather", params={**keyed, **told}) as answer:
+            assert answer.status == 200
+    async with served.get(f"/api/v1/calls/{SID}", params={"tenant": "exotel535"}, headers=operator(config)) as answer:
+        assert [event["kind"] for event in (await answer.json())["events"]] == ["gather", "gather"]

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from tests.web.switchboard import HOOK, Switchboard, switchboard
+from connector.web.keys import DATABASE
+from tests.web.switchboard import CALLER, EXOPHONE, HOOK, Switchboard, switchboard
 
 WAV = "https://cdn.acme.example/{}.wav"
 APPLETS: dict[str, Any] = {
@@ -149,3 +151,36 @@ async def test_a_request_that_tells_nothing_is_answered(board: Switchboard) -> N
 async def test_a_masked_number_is_masked_here_too(tmp_path: Path) -> None:
     async with switchboard(tmp_path, connections=[], applets=APPLETS, mask={"customer_numbers": "last_4"}) as board:
         assert (await words(board, "hello")).startswith("Welcome, …3606.")
+
+
+class TestGatherHasTwoMeanings:
+    """The capability URL ends in `gather` for the passthru behind a Gather too: what was keyed is never lost."""
+
+    @pytest.mark.parametrize("told", [{"digits": '"15246"'}, {"digits": '""'}, {"gather_tag_1": "order"}])
+    async def test_what_was_keyed_is_an_event(self, board: Switchboard, told: dict[str, str]) -> None:
+        asked = {"CallSid": "c1", "CallFrom": CALLER, "CallTo": EXOPHONE, **told}
+        async with board.client.get(f"/h/{HOOK}/gather", params=asked) as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
+        assert await _kinds(board) == ["gather"]
+
+    @pytest.mark.parametrize(
+        ("headers", "told"),
+        [
+            ({"Exotel-Version": "1.0"}, {"name": "plain", "digits": '"1"'}),
+            ({"Exotel-Version": "1.0"}, {"name": "plain"}),
+            ({}, {"name": "plain", "digits": '"1"'}),
+        ],
+    )
+    async def test_an_applet_is_answered(
+        self, board: Switchboard, headers: dict[str, str], told: dict[str, str]
+    ) -> None:
+        asked = {"CallSid": "c1", "CallFrom": CALLER, **told}
+        async with board.client.get(f"/h/{HOOK}/gather", params=asked, headers=headers) as answer:
+            assert answer.status == 200
+            assert "gather_prompt" in await answer.json()
+        assert await _kinds(board) == []
+
+
+async def _kinds(board: Switchboard) -> list[str]:
+    rows = await board.app[DATABASE].read(lambda sql: sql.execute(text("select kind from event")).all())
+    return [row.kind for row in rows]
