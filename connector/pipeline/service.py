@@ -5,9 +5,9 @@ import contextlib
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Container
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from connector import crm_http, metrics, registry
 from connector.adapter import Adapter, Checked
@@ -24,7 +24,7 @@ from connector.pipeline.accounts import Accounts
 from connector.pipeline.contacts import Contacts
 from connector.pipeline.dialling import Wish
 from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
-from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
+from connector.pipeline.exotel_accounts import ExotelAccounts
 from connector.pipeline.gate import Gate
 from connector.pipeline.intake import Intake
 from connector.pipeline.lines import Lines
@@ -32,6 +32,7 @@ from connector.pipeline.links import LinkMaker
 from connector.pipeline.owners import ContactOwners
 from connector.pipeline.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.plan import Target
+from connector.pipeline.private_hosts import PrivateHosts
 from connector.pipeline.reconcile import Reconciler
 from connector.pipeline.recorder import Recorder
 from connector.pipeline.recordings import Recordings
@@ -46,7 +47,7 @@ from connector.store.queries import Work
 from connector.store.queries.placements import Placement, give_up_placing
 from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory, Tenant
+from connector.tenants import Connection, Tenant
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,21 @@ _GATES_LOOK_S: Final = 0.5
 _REVISIONS_KEPT: Final = 2000
 #: A dead process's unsure writes settle for this long after a start; the longest that an adapter may declare.
 _SETTLE_AT_START_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a pipeline is made of while it runs."""
+
+    accounts: Accounts
+    exotel: ExotelAccounts
+    recorder: Recorder
+    recordings: Recordings
+    routing: Routing
+    reconciler: Reconciler
+    dispatcher: Dispatcher
+    placing: Placing
+    unsure: Unsure
 
 
 class Pipeline:
@@ -83,15 +99,7 @@ class Pipeline:
         self._clock = clock
         self._slots = slots
         self._cap = cap
-        self._accounts: Accounts | None = None
-        self._exotel: ExotelAccounts | None = None
-        self._recorder: Recorder | None = None
-        self._recordings: Recordings | None = None
-        self._routing: Routing | None = None
-        self._reconciler: Reconciler | None = None
-        self._dispatcher: Dispatcher | None = None
-        self._placing: Placing | None = None
-        self._unsure: Unsure | None = None
+        self._made: _Parts | None = None
         self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
@@ -108,10 +116,10 @@ class Pipeline:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
             await self._db.write(give_up_placing, (self._clock.now() + FIRST_LOOK_S,))
         async with (
-            crm_http.session(_PrivateHosts(self._directories, self._home_url)) as client,
+            crm_http.session(PrivateHosts(self._directories, self._home_url)) as client,
             Replicas(self._db, self._clock).running() as replicas,
         ):
-            self._accounts = Accounts(
+            accounts = Accounts(
                 self._db,
                 client,
                 self._box,
@@ -121,51 +129,50 @@ class Pipeline:
                 replicas,
                 self._wake_account,
             )
-            await self._accounts.look()
-            self._exotel = ExotelAccounts(
-                self._db, client, lambda: self._directories.current, self._clock, self._accounts.buckets
-            )
-            self._recorder = Recorder(
+            await accounts.look()
+            exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock, accounts.buckets)
+            recorder = Recorder(
                 self._db, self._client, lambda: self._directories.current, self._clock, self._public_url
             )
-            self._recordings = Recordings(self._exotel)
-            self._reconciler = Reconciler(self._db, self._directories, self._exotel, self.accept, self._clock)
+            recordings = Recordings(exotel)
+            reconciler = Reconciler(self._db, self._directories, exotel, self.accept, self._clock)
             contacts = Contacts(self._db, self._clock)
-            runner = Runner(self._db, contacts, self._recordings, self, self._clock, restored_at=restored_at)
-            owners = ContactOwners(contacts, self._accounts.urgent, self._clock)
+            runner = Runner(self._db, contacts, recordings, self, self._clock, restored_at=restored_at)
+            owners = ContactOwners(contacts, accounts.urgent, self._clock)
             lines = Lines(self._list_users, self._clock)
-            self._routing = Routing(self._db, owners, lines, self._clock)
-            self._dispatcher = Dispatcher(
-                self._db, self._accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
+            routing = Routing(self._db, owners, lines, self._clock)
+            dispatcher = Dispatcher(
+                self._db, accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
             )
-            self._placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
+            placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
             learned = Intake(self._db, self._accept, self._clock).answers
-            self._unsure = Unsure(
-                self._db, self._placing, self._client, lambda: self._directories.current, self._clock, learned
+            unsure = Unsure(self._db, placing, self._client, lambda: self._directories.current, self._clock, learned)
+            self._made = _Parts(
+                accounts, exotel, recorder, recordings, routing, reconciler, dispatcher, placing, unsure
             )
             self._directories.on_change.append(self._changed)
             loops = [
                 asyncio.create_task(self._probe_loop(), name="probes"),
-                asyncio.create_task(self._unsure.run(), name="unsure calls"),
+                asyncio.create_task(unsure.run(), name="unsure calls"),
             ]
             if not self._db.single_process:
                 loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
                 async with contextlib.AsyncExitStack() as stack:
                     if deliver:
-                        await stack.enter_async_context(self._dispatcher.running())
-                        await stack.enter_async_context(self._recorder.running())
+                        await stack.enter_async_context(dispatcher.running())
+                        await stack.enter_async_context(recorder.running())
                     if reconcile:
-                        await stack.enter_async_context(self._reconciler.running())
+                        await stack.enter_async_context(reconciler.running())
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
-                await self._placing.stop()
+                await placing.stop()
                 for task in (*loops, *self._side_tasks):
                     task.cancel()
                 await asyncio.gather(*loops, *self._side_tasks, return_exceptions=True)
-                await self._accounts.ended()
-                await self._routing.close()
+                await accounts.ended()
+                await routing.close()
 
     def _counted(self, runner: Runner) -> Callable[[Work], Any]:
         async def run(work: Work) -> Result | None:
@@ -178,46 +185,44 @@ class Pipeline:
         return run
 
     @property
+    def _parts(self) -> "_Parts":
+        assert self._made is not None, "the pipeline does not run"
+        return self._made
+
+    @property
     def accounts(self) -> Accounts:
         """Adapters and gates. Only while the pipeline runs."""
-        assert self._accounts is not None, "the pipeline does not run"
-        return self._accounts
+        return self._parts.accounts
 
     @property
     def exotel(self) -> ExotelAccounts:
         """The tenants' clients of Exotel. Only while the pipeline runs."""
-        assert self._exotel is not None, "the pipeline does not run"
-        return self._exotel
+        return self._parts.exotel
 
     @property
     def recorder(self) -> Recorder:
         """Carries out orders to record calls. Only while the pipeline runs."""
-        assert self._recorder is not None, "the pipeline does not run"
-        return self._recorder
+        return self._parts.recorder
 
     @property
     def recordings(self) -> Recordings:
         """The tenants' recordings. Only while the pipeline runs."""
-        assert self._recordings is not None, "the pipeline does not run"
-        return self._recordings
+        return self._parts.recordings
 
     @property
     def routing(self) -> Routing:
         """Whom Connect applets ring. Only while the pipeline runs."""
-        assert self._routing is not None, "the pipeline does not run"
-        return self._routing
+        return self._parts.routing
 
     @property
     def unsure(self) -> Unsure:
         """Looks for placed calls of unknown outcome. Only while the pipeline runs."""
-        assert self._unsure is not None, "the pipeline does not run"
-        return self._unsure
+        return self._parts.unsure
 
     @property
     def reconciler(self) -> Reconciler:
         """What asks Exotel. Only while the pipeline runs."""
-        assert self._reconciler is not None, "the pipeline does not run"
-        return self._reconciler
+        return self._parts.reconciler
 
     async def _list_users(self, tenant: Tenant) -> list[User]:
         return await self._client(tenant).people.list_users()
@@ -232,9 +237,8 @@ class Pipeline:
 
     async def _recognise(self, received: Received) -> None:
         """Where it is the callback of a call that we placed, says so first: the fold then knows the user's words."""
-        assert self._placing is not None, "the pipeline does not run"
         try:
-            await self._placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
+            await self._parts.placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
         except StoreBusy as error:
             # Exotel may not tell it again: what matters is that the callback is kept. The call is found by its numbers.
             log.warning("a placed call was not recognised", extra={"error": str(error)})
@@ -247,9 +251,8 @@ class Pipeline:
             return
         if received.kind in ORDERS:
             self.recorder.wake()
-        assert self._dispatcher is not None
         for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
-            self._dispatcher.wake(connection_id, priority, due_at - received.received_at)
+            self._parts.dispatcher.wake(connection_id, priority, due_at - received.received_at)
 
     async def text_told(self, fate: TextFate) -> None:
         """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
@@ -305,8 +308,7 @@ class Pipeline:
 
     async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
         """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
-        assert self._placing is not None, "the pipeline does not run"
-        return await self._placing.place(tenant, wish, who)
+        return await self._parts.placing.place(tenant, wish, who)
 
     async def replay(
         self,
@@ -339,9 +341,9 @@ class Pipeline:
         return self._directories.current.connections.get(connection.id, connection)
 
     def _wake_connection(self, connection: Connection) -> None:
-        if self._dispatcher is not None:
+        if self._made is not None:
             for priority in (1, 2, 3):
-                self._dispatcher.wake(connection.id, priority)
+                self._made.dispatcher.wake(connection.id, priority)
 
     def _wake_account(self, account: str, in_s: float = 0.0) -> None:
         """Looks for work of an account that lets more through, in so many seconds."""
@@ -380,22 +382,3 @@ class Pipeline:
         task = asyncio.get_running_loop().create_task(guarded())
         self._side_tasks.add(task)
         task.add_done_callback(self._side_tasks.discard)
-
-
-class _PrivateHosts(Container[str]):
-    """Hosts that may be private, as they are now: connections and tenants come and go while the session lives."""
-
-    def __init__(self, directories: Directories, home_url: Callable[[], str]) -> None:
-        self._directories = directories
-        self._home_url = home_url
-        self._directory: Directory | None = None
-        self._hosts: frozenset[str] = frozenset()
-
-    def __contains__(self, host: object) -> bool:
-        if self._directory is not self._directories.current:
-            self._directory = self._directories.current
-            urls = [c.settings.get("base_url") for c in self._directory.connections.values()]
-            for tenant in self._directory.tenants.values():
-                urls += exotel_urls(tenant)
-            self._hosts = frozenset(urlsplit(url).hostname or "" for url in [*urls, self._home_url()] if url)
-        return host in self._hosts

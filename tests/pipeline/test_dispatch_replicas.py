@@ -70,19 +70,19 @@ async def once_each(w: World, calls: int = CALLS) -> None:
 
 async def test_what_one_replica_has_no_room_for_is_done_by_the_other(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        w.pipeline._dispatcher._slots = 0  # type: ignore[union-attr]
+        w.pipeline._parts.dispatcher._slots = 0
         async with replica(w) as other:
             owners: set[str] = set()
-            run = other._dispatcher._run  # type: ignore[union-attr]
+            run = other._parts.dispatcher._run
 
             async def seen(work: Any) -> Any:
                 owners.add(work.owner)
                 return await run(work)
 
-            other._dispatcher._run = seen  # type: ignore[union-attr]
+            other._parts.dispatcher._run = seen
             await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
             await once_each(w)
-            assert owners == {other._dispatcher.owner}  # type: ignore[union-attr]
+            assert owners == {other._parts.dispatcher.owner}
 
 
 async def test_lost_and_doubled_tokens_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ async def test_lost_and_doubled_tokens_lose_and_double_nothing(tmp_path: Path) -
             for number in range(CALLS):
                 await w.missed(f"sid{number}", f"0987654{number:04d}")
                 for pipeline in (w.pipeline, other):
-                    pipeline._dispatcher._wakes.offer(w.tenant.connections[0].id, 1)  # type: ignore[union-attr]
+                    pipeline._parts.dispatcher._wakes.offer(w.tenant.connections[0].id, 1)
                 if number % 2:
                     await connection.execute("delete from pgqueuer")
             await once_each(w)
@@ -107,11 +107,11 @@ async def test_a_dead_replicas_work_is_taken_over_when_its_lease_ends(tmp_path: 
         wish = queries.Claim(w.tenant.connections[0].id, 1, 5, "gone", now, now + LEASE_S)
         (work,) = await w.db.write(queries.claim, wish)
         async with replica(w) as other:
-            await other._dispatcher._look()  # type: ignore[union-attr]
+            await other._parts.dispatcher._look()
             (row,) = await w.rows("select owner, fence from delivery")
             assert (row["owner"], row["fence"]) == ("gone", work.fence)
             w.clock.advance(LEASE_S)
-            await other._dispatcher._look()  # type: ignore[union-attr]
+            await other._parts.dispatcher._look()
             await once_each(w, 1)
         # The dead one wakes up: its fence is old, so it neither writes the journal nor keeps the claim alive.
         await w.db.write(queries.renew, queries.Renewal("gone", [work], w.clock.now() + LEASE_S))

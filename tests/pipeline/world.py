@@ -173,9 +173,7 @@ class World:
 
     async def look(self) -> None:
         """The look at due rows, now instead of within the second."""
-        dispatcher = self.pipeline._dispatcher
-        assert dispatcher is not None
-        await dispatcher._look()
+        await self.pipeline._parts.dispatcher._look()
 
     async def after(self, seconds: float) -> list[dict[str, Any]]:
         """Moves the clock, and settles."""
