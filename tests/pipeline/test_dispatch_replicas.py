@@ -85,19 +85,80 @@ async def test_what_one_replica_has_no_room_for_is_done_by_the_other(tmp_path: P
             assert owners == {other._parts.dispatcher.owner}
 
 
-async def test_lost_and_doubled_tokens_lose_and_double_nothing(tmp_path: Path) -> None:
-    async with world(tmp_path) as w, replica(w) as other:
-        connection = await asyncpg.connect(w.db.url)
-        try:
+async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as w:
+        claim_loops: list[str] = []
+        write = w.db.write
+
+        async def overtaken(change: Any, row: Any) -> Any:
+            granted = await write(change, row)
+            if change is queries.claim and not claim_loops:
+                claim_loops.append("it has looked, and does not know yet what it got")
+                await w.missed("sid2", "09876540002")
+            return granted
+
+        monkeypatch.setattr(w.db, "write", overtaken)
+        monkeypatch.setattr(w.pipeline._parts.dispatcher, "_look", _nothing)
+        await w.missed("sid1", "09876540001")
+        await once_each(w, 2)
+
+
+async def _nothing() -> None:
+    pass
+
+
+_LOST = "return null;"
+_DOUBLED = """
+    if new.dedupe_key is not null then
+        insert into pgqueuer (priority, status, entrypoint, payload) values (0, 'queued', new.entrypoint, new.payload);
+    end if;
+    return new;"""
+
+
+@contextlib.asynccontextmanager
+async def tokens_that_are(fate: str, w: World) -> AsyncIterator[asyncpg.Connection]:
+    """Every token that is put in meets this fate; `told` counts them."""
+    connection = await asyncpg.connect(w.db.url)
+    try:
+        await connection.execute(
+            "create sequence told; create function fate() returns trigger language plpgsql as $$ begin"
+            f" perform nextval('told'); {fate} end $$;"
+            "create trigger fate before insert on pgqueuer for each row execute function fate()"
+        )
+        yield connection
+    finally:  # another test gets the database
+        await connection.execute("drop trigger fate on pgqueuer; drop function fate; drop sequence told")
+        await connection.close()
+
+
+async def test_where_every_token_is_lost_the_look_finds_the_work(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, tokens_that_are(_LOST, w) as connection:
+        w.pipeline._parts.dispatcher._slots = 0
+        async with replica(w) as other:
+            await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
+
+            async def was_told() -> bool:
+                return bool(await connection.fetchval("select is_called from told"))
+
+            await until(was_told)
+            assert await connection.fetchval("select count(*) from pgqueuer") == 0
+            await other._parts.dispatcher._look()
+            await once_each(w)
+
+
+async def test_where_each_token_is_doubled_the_work_is_done_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, tokens_that_are(_DOUBLED, w) as connection:
+        w.pipeline._parts.dispatcher._slots = 0
+        async with replica(w), replica(w):
             for number in range(CALLS):
                 await w.missed(f"sid{number}", f"0987654{number:04d}")
-                for pipeline in (w.pipeline, other):
-                    pipeline._parts.dispatcher._wakes.offer(w.tenant.connections[0].id, 1)
-                if number % 2:
-                    await connection.execute("delete from pgqueuer")
+                await asyncio.sleep(0)  # as many tokens as may be, not one for all
             await once_each(w)
-        finally:
-            await connection.close()
+            assert await connection.fetchval("select last_value from told") >= 2
+            requests = w.account.requests
+            assert (requests["POST /tickets"], requests["POST /contacts"]) == (CALLS, CALLS)
 
 
 async def test_a_dead_replicas_work_is_taken_over_when_its_lease_ends(tmp_path: Path) -> None:
