@@ -8,7 +8,6 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from connector.pipeline.reconcile import EVERY_S as RECONCILE_S
 from connector.pipeline.retention import EVERY_S as RETENTION_S
 from connector.pipeline.sweeping import EVERY_S as SWEEP_S
 from connector.pipeline.sweeping import LAG_S
@@ -41,7 +40,7 @@ def measure(rounds: int, seconds: float, connections: int, settle_s: float) -> N
         for number in range(1, rounds + 1):
             with service(store) as replica:
                 time.sleep(settle_s)
-                figures = _one(replica, server, seconds)
+                figures = _one(replica, store, server, seconds)
             runs.append(figures)
             say(f"idle, round {number}: {figures['cpu_percent']:.2f} %")
         store.delete()
@@ -57,25 +56,34 @@ def measure(rounds: int, seconds: float, connections: int, settle_s: float) -> N
     )
 
 
-def _one(replica: Process, server: ServerCpu, seconds: float) -> dict[str, float]:
-    cpu, server_s, began = replica.cpu_s(), server.seconds(), time.monotonic()
+def _one(replica: Process, store: PostgresStore, server: ServerCpu, seconds: float) -> dict[str, float]:
+    cpu, server_s, began = replica.cpu_s(), server.seconds(), time.time()
     time.sleep(seconds)
-    cpu, server_ended_s, took_s = replica.cpu_s() - cpu, server.seconds(), time.monotonic() - began
+    cpu, server_ended_s, took_s = replica.cpu_s() - cpu, server.seconds(), time.time() - began
+    swept, troubled = store.ask(
+        "select count(*) filter (where updated_at >= :began), count(trouble) from sweep", began=began
+    )[0]
+    if troubled or not swept:
+        raise RuntimeError(f"{swept} tenants had their hourly turn, {troubled} of them in vain")
     figures = {"cpu_percent": 100 * cpu.all / took_s, "cpu_percent_loop": 100 * cpu.loop / took_s}
     if server_s is not None and server_ended_s is not None:
         figures["postgresql_cpu_percent"] = 100 * (server_ended_s - server_s) / took_s
-    return {**figures, "memory_mb": replica.memory_mb()["now"], "start_s": replica.start_s}
+    return {
+        **figures,
+        "sweeps_per_s": swept / took_s,
+        "memory_mb": replica.memory_mb()["now"],
+        "start_s": replica.start_s,
+    }
 
 
 def _age(store: PostgresStore) -> None:
     """Makes the turn of each tenant in each periodic job as if it had had many before."""
     now = time.time()
-    for job, every_s in (("retention", RETENTION_S), ("reconcile", RECONCILE_S), ("backfill", RECONCILE_S)):
-        store.change(
-            f"insert into lease (name, due_at) select '{job}:' || sid, :now + :every_s * {_PLACE} from tenant",
-            now=now,
-            every_s=every_s,
-        )
+    store.change(
+        f"insert into lease (name, due_at) select 'retention:' || sid, :now + :every_s * {_PLACE} from tenant",
+        now=now,
+        every_s=RETENTION_S,
+    )
     store.change(
         "insert into sweep (tenant_id, kind, state, from_at, done_at, answered_at, created_at, updated_at)"
         f" select id, 'hourly', 'open', created_at, :done_by - :every_s * {_PLACE}, :now, :now, :now from tenant",
