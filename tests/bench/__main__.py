@@ -134,7 +134,7 @@ def main() -> None:
         rounds=3,
         seconds=20.0,
         connections=5000,
-        settle_s=10.0,
+        settle_s=30.0,
     )
     command(
         first,

@@ -20,7 +20,10 @@ _PLACE: Final = "cast(row_number() over (order by id) as double precision) / cou
 
 
 def measure(rounds: int, seconds: float, connections: int, settle_s: float) -> None:
-    """Runs it and prints the result. `settle_s`: from the ready line to the measured seconds."""
+    """Runs it and prints the result.
+
+    `settle_s`: from the ready line to the measured seconds; a start asks for the lease of every tenant once.
+    """
     runs: list[dict[str, float]] = []
     with ExitStack() as stack:
         folder = stack.enter_context(workplace())
