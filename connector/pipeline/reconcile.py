@@ -19,7 +19,8 @@ from connector.pipeline.exotel_accounts import ExotelAccounts
 from connector.pipeline.intake import Intake
 from connector.pipeline.looks import Looks
 from connector.pipeline.periodic import Periodic, Tenants
-from connector.pipeline.sweeping import Sweeper
+from connector.pipeline.sweeping import EVERY_S as SWEEP_S
+from connector.pipeline.sweeping import LAG_S, Sweeper
 from connector.store import sweeps, totals
 from connector.store.database import Database, single
 from connector.store.sweeps import Sweep
@@ -63,8 +64,25 @@ class Reconciler:
         self._rests: dict[int, _Rest] = {}
         self._answering: frozenset[int] = frozenset()
         self.jobs = (
-            Periodic("reconcile", self.reconcile, every_s=EVERY_S, db=db, directories=tenants, clock=clock),
-            Periodic("backfill", self.backfill, every_s=EVERY_S, db=db, directories=tenants, clock=clock, at_once=2),
+            Periodic(
+                "reconcile",
+                self.reconcile,
+                every_s=EVERY_S,
+                db=db,
+                directories=tenants,
+                clock=clock,
+                which=self.to_ask,
+            ),
+            Periodic(
+                "backfill",
+                self.backfill,
+                every_s=EVERY_S,
+                db=db,
+                directories=tenants,
+                clock=clock,
+                at_once=2,
+                which=self.with_backfill,
+            ),
         )
 
     @contextlib.asynccontextmanager
@@ -91,6 +109,15 @@ class Reconciler:
         self._answering = frozenset(
             row.tenant_id for row in rows if row.answered_at is not None and row.trouble is None
         )
+
+    async def to_ask(self) -> frozenset[int]:
+        """Ids of the tenants that `reconcile` has something to do for. Raises `StoreBusy`."""
+        now = self._clock.now()
+        return await self._db.read(sweeps.tenants_to_ask, now, now - LAG_S - SWEEP_S)
+
+    async def with_backfill(self) -> frozenset[int]:
+        """Ids of the tenants that `backfill` has something to do for. Raises `StoreBusy`."""
+        return await self._db.read(sweeps.tenants_with_backfill)
 
     async def reconcile(self, tenant: Tenant) -> None:
         """Looks that are due, the hour that is over, and what people asked for meanwhile."""

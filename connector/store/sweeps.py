@@ -60,12 +60,32 @@ _END = text("update sweep set until_at = null, updated_at = :now where id = :id"
 _FINISH = text("update sweep set state = 'done', updated_at = :now where id = :id")
 _ANSWERED = text("update sweep set answered_at = :at, trouble = :trouble, updated_at = :now where id = :id")
 _TROUBLE = text("update sweep set trouble = :trouble, updated_at = :now where id = :id")
+# Whoever has no hourly sweep that is at rest has not begun, was interrupted, or has an hour behind.
+_TO_ASK = text(
+    "select tenant.id from tenant where exists (select 1 from look where look.tenant_id = tenant.id"
+    " and look.due_at is not null and look.due_at <= :now)"
+    " or exists (select 1 from sweep where sweep.tenant_id = tenant.id and sweep.state = 'open'"
+    " and sweep.kind in ('due', 'now'))"
+    " or not exists (select 1 from sweep where sweep.tenant_id = tenant.id and sweep.state = 'open'"
+    " and sweep.kind = 'hourly' and sweep.until_at is null and sweep.done_at > :hour_before)"
+)
+_WITH_BACKFILL = text("select distinct tenant_id from sweep where kind = 'backfill' and state = 'open'")
 _TENANT_SINCE = text("select created_at from tenant where id = :id")
 
 
 def open_sweeps(connection: Connection, tenant_id: int) -> list[Sweep]:
     """The tenant's unfinished sweeps, oldest first."""
     return [Sweep(*row) for row in connection.execute(_OPEN, {"tenant_id": tenant_id})]
+
+
+def tenants_to_ask(connection: Connection, now: float, hour_before: float) -> frozenset[int]:
+    """Ids of the tenants with a look that is due, a wish, or an hour not gone through: one that ended before then."""
+    return frozenset(connection.execute(_TO_ASK, {"now": now, "hour_before": hour_before}).scalars())
+
+
+def tenants_with_backfill(connection: Connection) -> frozenset[int]:
+    """Ids of the tenants with an unfinished backfill."""
+    return frozenset(connection.execute(_WITH_BACKFILL).scalars())
 
 
 def hourly_sweeps(connection: Connection) -> list[Sweep]:

@@ -6,7 +6,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from tests.bench import accept, acks, crms, deliver, flat, profile, requests, retention
+from tests.bench import (
+    accept,
+    acks,
+    crms,
+    databases,
+    deliver,
+    first,
+    flat,
+    idle,
+    profile,
+    replicas,
+    requests,
+    retention,
+)
 
 #: Option -> what it means, and how its words are read. Which of them a benchmark takes stands with its defaults below.
 _OPTIONS: Final[dict[str, tuple[str, Any]]] = {
@@ -22,6 +35,8 @@ _OPTIONS: Final[dict[str, tuple[str, Any]]] = {
     "latency_ms": ("how long the CRM takes to answer", float),
     "timeout_s": ("when to give up on a backlog", float),
     "top": ("functions of each thread", int),
+    "slots": ("deliveries that a replica makes at once", int),
+    "settle_s": ("seconds from a start to the measured ones", float),
     "what": ("what is profiled: accept or deliver", str),
     "against": ("another checkout, measured in turn with this one", Path),
     "keep": ("a folder in which the full store is looked for, and left", Path),
@@ -94,6 +109,40 @@ def main() -> None:
         per_s=200.0,
         connections=100,
         stored=100_000,
+    )
+    command(
+        databases,
+        lambda o: databases.measure(o.rounds, accept.Load(o.lines, o.seconds), o.connections),
+        rounds=5,
+        seconds=5.0,
+        lines=64,
+        connections=100,
+    )
+    command(
+        replicas,
+        lambda o: replicas.measure(o.rounds, o.seconds, o.calls, o.connections, o.slots, o.latency_ms),
+        rounds=5,
+        seconds=8.0,
+        calls=4000,
+        connections=100,
+        slots=16,
+        latency_ms=50.0,
+    )
+    command(
+        idle,
+        lambda o: idle.measure(o.rounds, o.seconds, o.connections, o.settle_s),
+        rounds=3,
+        seconds=20.0,
+        connections=5000,
+        settle_s=30.0,
+    )
+    command(
+        first,
+        lambda o: first.measure(o.rounds, o.seconds, o.per_s, o.connections),
+        rounds=5,
+        seconds=15.0,
+        per_s=200.0,
+        connections=100,
     )
     command(
         requests,

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from connector.serve import run
 from tests.bench.load import Answers, Dialect, Requests, closed_loop, percentile_ms
-from tests.bench.rig import Process, free_port, median, report, say, service, turns, workplace
+from tests.bench.rig import ROOT, Process, free_port, median, report, say, service, turns, workplace
 from tests.bench.store import Store, new_store
 
 _WARM_S: Final = 1.0
@@ -40,8 +40,8 @@ def measure(rounds: int, load: Load, connections: int, against: Path | None) -> 
                 if name == "bare":
                     figures = _run(Process("tests.bench.bare", log=folder / "bare.log"), requests, load)[1]
                 else:
-                    how = {"source": against} if name == "other" and against else {}
-                    figures = _stored(held.copy(folder / "run"), requests, load, how)
+                    source = against if name == "other" and against else ROOT
+                    figures = stored(held.copy(folder / "run"), requests, load, source)
                 runs[dialect][name].append(figures)
                 say(f"accept, round {number}, {dialect}, {name}: {figures['per_s']:.0f}/s")
     report(
@@ -54,11 +54,12 @@ def measure(rounds: int, load: Load, connections: int, against: Path | None) -> 
     )
 
 
-def _stored(store: Store, requests: Requests, load: Load, how: Mapping[str, Path]) -> dict[str, float]:
-    answers, figures = _run(service(store, **how), requests, load)
-    stored = store.ask("select count(*) from event")[0][0]
-    if stored != answers.acknowledged:
-        raise RuntimeError(f"{answers.acknowledged} requests were acknowledged, {stored} are stored")
+def stored(store: Store, requests: Requests, load: Load, source: Path = ROOT) -> dict[str, float]:
+    """The figures of a service on this store, which is deleted. Raises where a request was acknowledged and lost."""
+    answers, figures = _run(service(store, source=source), requests, load)
+    count = store.ask("select count(*) from event")[0][0]
+    if count != answers.acknowledged:
+        raise RuntimeError(f"{answers.acknowledged} requests were acknowledged, {count} are stored")
     store.delete()
     return figures
 
@@ -90,14 +91,16 @@ def _run(process: Process, requests: Requests, load: Load) -> tuple[Answers, dic
     }
 
 
-def _summary(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
-    figures: dict[str, Any] = {
-        name: {
-            **{figure: median([run[figure] for run in each], 3) for figure in each[0]},
-            "all_per_s": [round(run["per_s"]) for run in each],
-        }
-        for name, each in runs.items()
+def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """The median of every figure of some runs, and all their speeds."""
+    return {
+        **{figure: median([run[figure] for run in runs], 3) for figure in runs[0]},
+        "all_per_s": [round(run["per_s"]) for run in runs],
     }
+
+
+def _summary(runs: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any]:
+    figures: dict[str, Any] = {name: medians(each) for name, each in runs.items()}
     bare = figures["bare"]["per_s"]
     figures["ratio"] = {name: round(figures[name]["per_s"] / bare, 3) for name in runs if name != "bare"}
     return figures

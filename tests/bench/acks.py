@@ -12,7 +12,7 @@ from tests.bench.store import Store, new_store
 
 #: A call is two requests: the popup, and the passthru so much later; the second is what it is delivered for.
 _TALK_S: Final = 2.0
-_WARM_S: Final = 3.0
+WARM_S: Final = 3.0
 #: What was passed on at the end is delivered by then.
 _SETTLES_S: Final = 2.0
 _TARGET_P99_MS: Final = 10.0
@@ -42,22 +42,23 @@ def measure(rounds: int, seconds: float, per_s: float, connections: int) -> None
     )
 
 
-def _events(requests: Requests, ahead: int) -> Iterator[bytes]:
-    """Popups and passthrus in turn, the passthru of a call when `ahead` later ones have begun."""
+def events(requests: Requests, per_s: float) -> Iterator[tuple[bytes, int | None]]:
+    """Popups and passthrus in turn, to be sent at this rate; with a passthru comes the number of its call."""
+    ahead = round(_TALK_S * per_s / 2)
     for number in itertools.count():
-        yield requests.one(number, "popup")
+        yield requests.one(number, "popup"), None
         if number >= ahead:
-            yield requests.one(number - ahead)
+            yield requests.one(number - ahead), number - ahead
 
 
 def one(server: Process, store: Store, seconds: float, per_s: float) -> dict[str, float]:
     """Sends at this rate to a service that was just started; the figures."""
     requests = Requests(store.hooks, "freshdesk")
-    events = itertools.islice(_events(requests, round(_TALK_S * per_s / 2)), round((_WARM_S + seconds) * per_s))
+    some = itertools.islice(events(requests, per_s), round((WARM_S + seconds) * per_s))
     found: list[Answers] = []
 
     async def work() -> None:
-        found.append(await open_loop(server.port, events, per_s=per_s, warm_s=_WARM_S))
+        found.append(await open_loop(server.port, (event for event, _ in some), per_s=per_s, warm_s=WARM_S))
 
     began, cpu = time.time(), server.cpu_s()
     run(work())
@@ -67,9 +68,9 @@ def one(server: Process, store: Store, seconds: float, per_s: float) -> dict[str
     answers.refuse_failures()
     waits = store.ask(
         "select d.updated_at - max(e.received_at) from delivery d join event e on e.call_id = d.call_id"
-        " where d.state = 'done' and d.updated_at between ? and ? group by d.id",
-        began + _WARM_S,
-        ended,
+        " where d.state = 'done' and d.updated_at between :since and :until group by d.id",
+        since=began + WARM_S,
+        until=ended,
     )
     to_done_s = [row[0] for row in waits]
     return {
@@ -78,7 +79,7 @@ def one(server: Process, store: Store, seconds: float, per_s: float) -> dict[str
         "p99_ms": percentile_ms(answers.latencies_s, 99),
         "most_ms": percentile_ms(answers.latencies_s, 100),
         "generator_late_p99_ms": percentile_ms(answers.late_s, 99),
-        "delivered_per_s": len(waits) / (ended - began - _WARM_S),
+        "delivered_per_s": len(waits) / (ended - began - WARM_S),
         "passthru_to_done_p50_ms": percentile_ms(to_done_s, 50),
         "passthru_to_done_p99_ms": percentile_ms(to_done_s, 99),
         "cpu_share": cpu.all / (ended - began),

@@ -64,7 +64,7 @@ def drain(
             cpu, crm_cpu, memory = server.cpu_s() - cpu, standin.cpu_s() - crm_cpu, server.memory_mb()
             written = server.written_kb() - written
         requests = standin.state()["requests"]
-    rows = store.ask("select state, reason, updated_at from delivery where id > ?", last)
+    rows = store.ask("select state, reason, updated_at from delivery where id > :last", last=last)
     states = Counter(f"{state} {reason or ''}".strip() for state, reason, _ in rows)
     if states != {"done": calls}:
         raise NotDone(f"{calls} calls were to be done, these are: {dict(states)}")

@@ -10,7 +10,7 @@ from tests.bench import plans
 from tests.bench.deliver import medians
 from tests.bench.drain import Crm, drain
 from tests.bench.rig import free_port, report, say, turns, workplace
-from tests.bench.store import Store, new_store
+from tests.bench.store import FileStore, new_store
 
 _TARGET_RATIO: Final = 1.3
 _TARGET_MB: Final = 200
@@ -72,14 +72,14 @@ def _port(folder: Path) -> int:
     return int(noted.read_text())
 
 
-def _made(kept: Path, connections: int, crm: Crm, stored: int) -> Store:
+def _made(kept: Path, connections: int, crm: Crm, stored: int) -> FileStore:
     """The store of this size in a folder of its own below `kept`, made and filled if it is not there."""
     folder = kept / f"stored-{stored}-{connections}"
     whole = folder / "whole"
     if folder.exists() and not whole.exists():
         shutil.rmtree(folder)
     if folder.exists():
-        return Store.of(folder, connections)
+        return FileStore.of(folder, connections)
     store = new_store(folder, connections, f"http://127.0.0.1:{crm.port}")
     if stored:
         say(f"filling a store with {stored} calls")
@@ -89,7 +89,7 @@ def _made(kept: Path, connections: int, crm: Crm, stored: int) -> Store:
     return store
 
 
-def _plans(store: Store) -> dict[str, list[str]]:
+def _plans(store: FileStore) -> dict[str, list[str]]:
     engine = create_engine(f"sqlite:///{store.file}")
     try:
         with engine.connect() as connection:

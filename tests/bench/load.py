@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import urlencode
 
 from connector.simulate.scenarios import SCENARIOS, utc_now
@@ -25,6 +25,8 @@ Word = Literal["popup", "passthru"]
 
 #: So many numbers are taken in turn; a run begins anywhere, so that its callers are new to a store that was kept.
 _CALLERS = 10**8
+#: A caller, as part of whatever spelling (a regular expression).
+CALLER: Final = r"98\d{8}"
 _LENGTH = b"content-length: "
 
 
@@ -92,8 +94,9 @@ class Answers:
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     elapsed_s: float = 0.0
-    #: How much later than it should have the generator itself sent (open loop only).
+    #: Open loop only, for every request: how much later than it should have the generator itself sent, and when.
     late_s: "array[float]" = field(default_factory=lambda: array("d"))
+    sent_at: "array[float]" = field(default_factory=lambda: array("d"))
 
     @property
     def acknowledged(self) -> int:
@@ -274,6 +277,7 @@ async def open_loop(
             owner.answers.late_s.append(time.perf_counter() - due)
             line = owner.idle.pop() if owner.idle else await owner.connect(port)
             owner.waiting += 1
+            owner.answers.sent_at.append(time.time())
             line.send(request)
         owner.ended = True
         owner.answers.elapsed_s = time.perf_counter() - owner.counted_from

@@ -47,7 +47,7 @@ def _calls(server: Process, standin: StandIn, store: Store, requests: Requests, 
     before, last = standin.state()["requests"], store.last_delivery()
     run(work())
     wait(_TIMEOUT_S, lambda: not store.is_busy(), 0.05)
-    states = store.ask("select state, count(*) from delivery where id > ? group by state", last)
+    states = store.ask("select state, count(*) from delivery where id > :last group by state", last=last)
     if states != [("done", calls)]:
         raise NotDone(f"{calls} calls were to be done, these are: {dict(states)}")
     after = standin.state()["requests"]

@@ -54,7 +54,7 @@ def _one(full: Store, folder: Path, crm: Crm, seconds: float, per_s: float, *, i
 
 def _calls(store: Store) -> int:
     """Old calls that are left."""
-    return int(store.ask("select count(*) from call where created_at < ?", time.time() - _AGE_S / 2)[0][0])
+    return int(store.ask("select count(*) from call where created_at < :before", before=time.time() - _AGE_S / 2)[0][0])
 
 
 def _medians(runs: list[dict[str, float]]) -> dict[str, Any]:

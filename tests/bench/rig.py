@@ -20,7 +20,7 @@ from tests.bench import crms
 from tests.bench.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _STOPS_WITHIN_S = 60
 
 
@@ -99,13 +99,19 @@ class Cpu:
 
 def _cpu_s(path: str) -> float:
     fields = Path(path).read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK_S
+    return (int(fields[11]) + int(fields[12])) * TICK_S
 
 
-def service(store: Store, *, source: Path = ROOT, profile: Path | None = None) -> Process:
-    """`connector serve` on this store. `source`: the checkout whose code it runs; `profile`: where its profile goes."""
-    module = "tests.bench.profiled" if profile else "connector"
-    environ = {**store.environ(), **({"BENCH_PROFILE": str(profile)} if profile else {})}
+def service(store: Store, *, source: Path = ROOT, profile: Path | None = None, slots: int | None = None) -> Process:
+    """`connector serve` on this store. `source`: the checkout whose code it runs; `profile`: where its profile goes.
+
+    `slots`: deliveries at once, where it is not the connector's own number.
+    """
+    module, environ = "connector", store.environ()
+    if profile is not None:
+        module, environ["BENCH_PROFILE"] = "tests.bench.profiled", str(profile)
+    elif slots is not None:
+        module, environ["BENCH_SLOTS"] = "tests.bench.slotted", str(slots)
     return Process(module, "serve", "--port", "0", log=store.folder / "service.log", cwd=source, environ=environ)
 
 

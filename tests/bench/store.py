@@ -3,10 +3,11 @@
 import shutil
 import sqlite3
 import time
+from abc import ABC, abstractmethod
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from connector.apply import apply
 from connector.config import Config
@@ -14,6 +15,7 @@ from connector.store.opening import opened
 from connector.tenantfile import TenantFile
 from tests.bench import crms
 
+PUBLIC_URL = "https://calls.example.com"
 _FAR = 1e12
 
 
@@ -28,59 +30,54 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
-    """An SQLite store in a folder of its own; these methods are for a store that nobody serves, `ask` for any."""
+class Store(ABC):
+    """A store with a folder of its own; these methods are for one that nobody serves, `ask` for any.
+
+    Values of `ask` and `change` are named: `:since`.
+    """
 
     folder: Path
     hooks: tuple[Hook, ...]
 
-    @property
-    def file(self) -> Path:
-        """The database."""
-        return self.folder / "connector.db"
-
+    @abstractmethod
     def environ(self) -> dict[str, str]:
         """The settings of a process that serves it."""
-        return {"CONNECTOR_DATABASE_URL": f"sqlite:///{self.file}", "CONNECTOR_PUBLIC_URL": "https://calls.example.com"}
 
-    @classmethod
-    def of(cls, folder: Path, connections: int) -> "Store":
-        """The store that `new_store` made in this folder."""
-        return cls(folder, _hooks(connections))
-
-    def copy(self, folder: Path) -> "Store":
+    @abstractmethod
+    def copy(self, folder: Path) -> Self:
         """The same store elsewhere."""
-        shutil.copytree(self.folder, folder)
-        return Store(folder, self.hooks)
 
+    @abstractmethod
     def delete(self) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self.folder)
+        """Removes it, and the folder."""
 
-    def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    @abstractmethod
+    def ask(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """Rows, read beside whoever serves the store."""
-        with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)) as connection:
-            return connection.execute(query, values).fetchall()
+
+    @abstractmethod
+    def change(self, statement: str, **values: Any) -> None:
+        """One statement, committed."""
 
     def hold(self) -> None:
         """Pauses every account, so that events are accepted and nothing is delivered."""
-        self._change(
-            "insert or replace into gate (account, paused, reason, probe_at, failures, updated_at) "
-            "select distinct account, 1, 'held back', ?, 0, 0 from connection",
-            _FAR,
+        self.release()
+        self.change(
+            "insert into gate (account, paused, reason, probe_at, failures, updated_at) "
+            "select distinct account, true, 'held back', cast(:far as double precision), 0, 0 from connection",
+            far=_FAR,
         )
 
     def release(self) -> None:
         """Lets the next process that serves the store deliver."""
-        self._change("delete from gate")
+        self.change("delete from gate")
 
     def hold_retention(self) -> None:
         """Lets nobody prune old calls."""
-        self._change("insert into lease (name, due_at) select 'retention:' || sid, ? from tenant", _FAR)
-
-    def _change(self, statement: str, *values: Any) -> None:
-        with closing(sqlite3.connect(self.file)) as connection, connection:
-            connection.execute(statement, values)
+        self.change(
+            "insert into lease (name, due_at) select 'retention:' || sid, cast(:far as double precision) from tenant",
+            far=_FAR,
+        )
 
     def accounts(self) -> int:
         """How many CRM accounts the connections share."""
@@ -93,6 +90,44 @@ class Store:
     def is_busy(self) -> bool:
         """Whether a delivery is pending."""
         return bool(self.ask("select exists (select 1 from delivery where state = 'pending')")[0][0])
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore(Store):
+    """An SQLite store."""
+
+    @property
+    def file(self) -> Path:
+        """The database."""
+        return self.folder / "connector.db"
+
+    def environ(self) -> dict[str, str]:
+        """See `Store.environ`."""
+        return {"CONNECTOR_DATABASE_URL": f"sqlite:///{self.file}", "CONNECTOR_PUBLIC_URL": PUBLIC_URL}
+
+    @classmethod
+    def of(cls, folder: Path, connections: int) -> "FileStore":
+        """The store that `new_store` made in this folder."""
+        return cls(folder, hooks_of(connections))
+
+    def copy(self, folder: Path) -> "FileStore":
+        """See `Store.copy`."""
+        shutil.copytree(self.folder, folder)
+        return FileStore(folder, self.hooks)
+
+    def delete(self) -> None:
+        """See `Store.delete`."""
+        shutil.rmtree(self.folder)
+
+    def ask(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """See `Store.ask`."""
+        with closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def change(self, statement: str, **values: Any) -> None:
+        """See `Store.change`."""
+        with closing(sqlite3.connect(self.file)) as connection, connection:
+            connection.execute(statement, values)
 
     def fill(self, calls: int, age_s: float = 0.0) -> None:
         """Clones the only call of the store, with all that was stored and written for it, over all connections.
@@ -140,18 +175,25 @@ def _clone(connection: sqlite3.Connection, table: str, changed: dict[str, str]) 
     )
 
 
-def new_store(folder: Path, connections: int, crm_url: str, adapter: str = crms.DEFAULT) -> Store:
+def new_store(folder: Path, connections: int, crm_url: str, adapter: str = crms.DEFAULT) -> FileStore:
     """A store with so many tenants, each with one connection to an account of its own, where settings can tell."""
     folder.mkdir(parents=True)
-    store = Store.of(folder, connections)
-    each = crms.connections(adapter, connections, crm_url)
-    tenants = [_tenant(hook, connection) for hook, connection in zip(store.hooks, each, strict=True)]
-    with opened(Config.from_env(store.environ()), make=True) as parts:
-        apply(TenantFile.model_validate({"tenants": tenants}), parts.db, parts.box)
+    store = FileStore.of(folder, connections)
+    fill_in(store, crms.connections(adapter, connections, crm_url))
     return store
 
 
-def _hooks(connections: int) -> tuple[Hook, ...]:
+def fill_in(store: Store, connections: list[dict[str, Any]], **of_tenants: Any) -> None:
+    """Applies a tenant for each of the store's hooks, each with one of these connections. Makes the schema."""
+    tenants = [
+        {**_tenant(hook, connection), **of_tenants} for hook, connection in zip(store.hooks, connections, strict=True)
+    ]
+    with opened(Config.from_env(store.environ()), make=True) as parts:
+        apply(TenantFile.model_validate({"tenants": tenants}), parts.db, parts.box)
+
+
+def hooks_of(connections: int) -> tuple[Hook, ...]:
+    """What requests of so many tenants carry."""
     numbers = (f"{n:024}" for n in range(1, connections + 1))
     return tuple(Hook(f"bench{int(n)}", f"key{n}", f"token{n}", f"hook-{n}") for n in numbers)
 

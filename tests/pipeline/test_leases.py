@@ -72,7 +72,12 @@ class Replica:
     """A process's job for some tenants; `runs` are the SIDs it ran for."""
 
     def __init__(
-        self, db: Database, clock: ManualClock, *sids: str, work: Callable[[Tenant], Awaitable[None]] | None = None
+        self,
+        db: Database,
+        clock: ManualClock,
+        *sids: str,
+        work: Callable[[Tenant], Awaitable[None]] | None = None,
+        which: Callable[[], Awaitable[set[int]]] | None = None,
     ) -> None:
         self.runs: list[str] = []
         self._work = work
@@ -86,6 +91,7 @@ class Replica:
             db=db,
             directories=cast(Directories, self.directories),
             clock=clock,
+            which=which,
         )
 
     async def _run(self, of: Tenant) -> None:
@@ -95,7 +101,7 @@ class Replica:
 
     async def turn(self) -> None:
         """Everything that is due now, done."""
-        self.job.look()
+        await self.job.look()
         await self.job.idle()
 
 
@@ -107,6 +113,48 @@ async def test_a_job_runs_once_a_period_on_one_of_two_replicas(db: Database) -> 
         await asyncio.gather(one.turn(), two.turn())
         clock.advance(3600 * 1.1)
     assert sorted(one.runs + two.runs) == ["a"] * 3 + ["b"] * 3
+
+
+async def test_who_has_nothing_to_do_costs_no_turn(db: Database) -> None:
+    busy: set[int] = set()
+
+    async def which() -> set[int]:
+        return busy
+
+    clock = ManualClock()
+    replica = Replica(db, clock, "a", "b", which=which)
+    await replica.turn()
+    assert replica.runs == []
+    busy.add(2)
+    for _ in range(2):
+        await replica.turn()
+    assert replica.runs == ["b"]
+    busy.add(1)
+    clock.advance(3600 * 1.1)
+    await replica.turn()
+    assert sorted(replica.runs) == ["a", "b", "b"]
+
+
+async def test_a_job_outlives_a_busy_store(
+    db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(periodic, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(periodic, "_ASK_EVERY", 0.0)
+    answers: list[Exception | set[int]] = [StoreBusy("The store is busy."), {1}]
+    began = asyncio.Event()
+
+    async def which() -> set[int]:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def note(_of: Tenant) -> None:
+        began.set()
+
+    async with asyncio.timeout(20), Replica(db, ManualClock(), work=note, which=which).job.running():
+        await began.wait()
+    assert "the store is busy" in [record.message for record in caplog.records]
 
 
 async def test_a_restart_runs_nothing_sooner(db: Database) -> None:
@@ -177,7 +225,7 @@ async def test_a_job_that_lost_its_lease_is_given_up(db: Database, monkeypatch: 
 
     frozen, taker = Replica(db, clock, work=hang), Replica(db, clock)
     async with asyncio.timeout(20):
-        frozen.job.look()
+        await frozen.job.look()
         await began.wait()
         clock.advance(61)
         await frozen.job.idle()
@@ -199,7 +247,7 @@ async def test_a_long_job_keeps_its_lease(db: Database, monkeypatch: pytest.Monk
 
     one, two = Replica(db, clock, work=wait), Replica(db, clock)
     async with asyncio.timeout(20):
-        one.job.look()
+        await one.job.look()
         await began.wait()
         for _ in range(4):
             clock.advance(50)

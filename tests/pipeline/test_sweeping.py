@@ -286,6 +286,39 @@ async def test_reconcile_asks_before_backfill_does(tmp_path: Path) -> None:
         assert (await x.hourly()).done_at == x.w.clock.now() - LAG_S
 
 
+async def test_only_tenants_with_something_to_ask_take_a_turn(tmp_path: Path) -> None:
+    async with exotel_world(tmp_path) as x:
+
+        async def has_turns() -> tuple[bool, bool]:
+            asked, backfilled = await x.reconciler.to_ask(), await x.reconciler.with_backfill()
+            return x.w.tenant.id in asked, x.w.tenant.id in backfilled
+
+        assert await has_turns() == (True, False)  # it never had one
+        await x.reconciler.reconcile(x.w.tenant)
+        assert await has_turns() == (False, False)
+
+        await x.w.answered(sid(1), RecordingUrl="")
+        x.call(sid(1), recorded=True)
+        await x.w.settle()
+        assert await has_turns() == (False, False)
+        x.w.clock.advance(331)
+        assert await has_turns() == (True, False)  # a look is due
+        await x.reconciler.reconcile(x.w.tenant)
+        assert await has_turns() == (False, False)
+
+        x.w.clock.advance(EVERY_S + 1)
+        assert await has_turns() == (True, False)  # an hour is over
+        await x.reconciler.reconcile(x.w.tenant)
+        assert await has_turns() == (False, False)
+
+        now = x.w.clock.now()
+        await x.w.db.write(single(sweeps.add_sweep), (x.w.tenant.id, "now", now, now, now))
+        assert await has_turns() == (True, False)  # somebody asked
+        await x.reconciler.reconcile(x.w.tenant)
+        await backfill(x, 30)
+        assert await has_turns() == (False, True)
+
+
 async def test_the_jobs_run_by_themselves_and_carry_out_wishes(tmp_path: Path) -> None:
     async with exotel_world(tmp_path) as x:
         x.call(sid(1), ending="missed", ago_s=60)
@@ -294,7 +327,7 @@ async def test_the_jobs_run_by_themselves_and_carry_out_wishes(tmp_path: Path) -
         old = await backfill(x, 30)
         async with x.reconciler.running():
             for job in x.reconciler.jobs:
-                job.look()
+                await job.look()
                 await job.idle()
         await x.w.settle()
         assert (await state(x, wish))[0] == "done"

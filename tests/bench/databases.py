@@ -1,0 +1,42 @@
+"""Durable acknowledgements a second on PostgreSQL, held against SQLite.
+
+Server, service and generator share the cores; on PostgreSQL two of them write.
+"""
+
+from typing import Final
+
+from tests.bench.accept import Load, medians, stored
+from tests.bench.load import Requests
+from tests.bench.postgresql import stores
+from tests.bench.rig import free_port, report, say, turns, workplace
+from tests.bench.store import Store, new_store
+
+_TARGET: Final = 0.7
+
+
+def measure(rounds: int, load: Load, connections: int) -> None:
+    """Runs it and prints the result."""
+    crm_url = f"http://127.0.0.1:{free_port()}"
+    with workplace() as folder, stores(folder) as make:
+        held: dict[str, Store] = {
+            "sqlite": new_store(folder / "sqlite", connections, crm_url),
+            "postgresql": make("postgresql", connections, crm_url),
+        }
+        for store in held.values():
+            store.hold()
+        runs: dict[str, list[dict[str, float]]] = {name: [] for name in held}
+        for number, name in turns(list(held), rounds):
+            requests = Requests(held[name].hooks, "freshdesk")
+            figures = stored(held[name].copy(folder / "run"), requests, load)
+            runs[name].append(figures)
+            say(f"databases, round {number}, {name}: {figures['per_s']:.0f}/s")
+    found = {name: medians(each) for name, each in runs.items()}
+    report(
+        "databases",
+        rounds=rounds,
+        lines=load.lines,
+        seconds=load.seconds,
+        target_ratio=_TARGET,
+        ratio=round(found["postgresql"]["per_s"] / found["sqlite"]["per_s"], 3),
+        **found,
+    )
