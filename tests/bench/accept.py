@@ -80,6 +80,7 @@ def _run(process: Process, requests: Requests, load: Load) -> tuple[Answers, dic
     answers.refuse_failures()
     each = cpu.ms_per(answers.acknowledged)
     return answers, {
+        "acknowledged": answers.acknowledged,
         "per_s": answers.per_s,
         "p50_ms": percentile_ms(answers.latencies_s, 50),
         "p99_ms": percentile_ms(answers.latencies_s, 99),
