@@ -56,8 +56,9 @@ def measure(rounds: int, load: Load, connections: int, against: Path | None) -> 
 
 def stored(store: Store, requests: Requests, load: Load, source: Path = ROOT) -> dict[str, float]:
     """The figures of a service on this store, which is deleted. Raises where a request was acknowledged and lost."""
+    count = -store.ask("select count(*) from event")[0][0]
     answers, figures = _run(service(store, source=source), requests, load)
-    count = store.ask("select count(*) from event")[0][0]
+    count += store.ask("select count(*) from event")[0][0]
     if count != answers.acknowledged:
         raise RuntimeError(f"{answers.acknowledged} requests were acknowledged, {count} are stored")
     store.delete()
@@ -80,6 +81,7 @@ def _run(process: Process, requests: Requests, load: Load) -> tuple[Answers, dic
     answers.refuse_failures()
     each = cpu.ms_per(answers.acknowledged)
     return answers, {
+        "acknowledged": answers.acknowledged,
         "per_s": answers.per_s,
         "p50_ms": percentile_ms(answers.latencies_s, 50),
         "p99_ms": percentile_ms(answers.latencies_s, 99),
