@@ -28,6 +28,7 @@ from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target
 from connector.store import lists, queries, revoking, views
+from connector.store.clock import now_of
 from connector.store.opening import Store, opened
 from connector.store.regions import keep_regions
 from connector.store.secrets import rekey as reseal
@@ -198,11 +199,12 @@ def replay(
                 raise ConfigError(replaying.PRUNED)
             raise ConfigError(f"{owner.sid} has no call {call_sid!r}")
         wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
+        now = store.db.transact(now_of)
         if dry_run:
-            found = store.db.transact(replaying.preview, directory, wish, time.time(), _links(config, store))
+            found = store.db.transact(replaying.preview, directory, wish, now, _links(config, store))
             found = store.db.transact(replaying.without_numbers, owner, found)
         else:
-            (found,) = store.db.transact(replaying.enqueue, [(directory, wish, time.time())])
+            (found,) = store.db.transact(replaying.enqueue, [(directory, wish, now)])
     _say_replayed(found, dry_run, as_json)
 
 

@@ -5,6 +5,7 @@ What is sent and how answers are read is `oauthlib`'s; here is who refreshes and
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -58,8 +59,11 @@ class MemoryTokens:
             return known.access
 
 
-async def refresh(client: aiohttp.ClientSession, grant: Grant) -> Token:
-    """Exchanges the refresh token. Raises `AuthFailed`, `RateLimited`, `CrmUnavailable`; nothing names a token."""
+async def refresh(client: aiohttp.ClientSession, grant: Grant, now: Callable[[], float] = time.time) -> Token:
+    """Exchanges the refresh token; the new one's end is told by the clock `now`.
+
+    Raises `AuthFailed`, `RateLimited`, `CrmUnavailable`; nothing names a token.
+    """
     asking = WebApplicationClient(grant.client_id, refresh_token=grant.refresh_token)
     # All values go in the body: a query would land in somebody's log (reference zoho_desk.md §2.3).
     body = asking.prepare_refresh_body(client_id=grant.client_id, client_secret=grant.client_secret)
@@ -94,6 +98,6 @@ async def refresh(client: aiohttp.ClientSession, grant: Grant) -> Token:
     renewed = answer.get("refresh_token")
     return Token(
         str(answer["access_token"]),
-        time.time() + lasts_s,
+        now() + lasts_s,
         str(renewed) if renewed and renewed != grant.refresh_token else None,
     )

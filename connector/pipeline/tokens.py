@@ -84,7 +84,7 @@ class SharedTokens:
         # A refresh may have brought a new refresh token since the connection's settings were read.
         grant = replace(grant, refresh_token=settings.get("refresh_token", grant.refresh_token))
         try:
-            fresh = await refresh(self._client, grant)
+            fresh = await refresh(self._client, grant, self._clock.now)
         except BaseException:
             await self._db.write(refreshing.release, (credential_id, self._owner))
             raise

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -63,11 +62,11 @@ def refusal(error: IngressError) -> web.Response:
     return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
 
 
-def declined(error: Declined) -> web.Response:
+def declined(error: Declined, now: float) -> web.Response:
     """The answer to what is not done; where time alone mends it, with when to ask again."""
     headers = None
     if error.retry_at is not None:
-        headers = {"Retry-After": str(max(1, math.ceil(error.retry_at - time.time())))}
+        headers = {"Retry-After": str(max(1, math.ceil(error.retry_at - now)))}
     return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
 
 

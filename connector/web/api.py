@@ -9,7 +9,6 @@ import base64
 import functools
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +32,7 @@ from connector.web.agents_api import list_agents, list_devices, put_agents, set_
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
 from connector.web.auth import Scope, authenticate
 from connector.web.body import read_body
-from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
+from connector.web.keys import CLOCK, DATABASE, DIRECTORIES, PIPELINE
 from connector.web.openapi import Described, document
 from connector.web.schemas import (
     AgentLines,
@@ -179,7 +178,7 @@ async def revoke_recording(request: web.Request, token: TokenRow, asked: Recordi
     db = request.app[DATABASE]
     if not await db.read(queries.recordings, tenant.id, call_sid):
         raise not_found("recording", "call_sid")
-    revoked = await db.write(revoking.revoke, (tenant.id, call_sid, f"api:{token.id}", time.time()))
+    revoked = await db.write(revoking.revoke, (tenant.id, call_sid, f"api:{token.id}", request.app[CLOCK].now()))
     return RecordingRevoked(call_sid=call_sid, revoked=revoked)
 
 
@@ -188,7 +187,7 @@ async def statement(request: web.Request, token: TokenRow, asked: StatementAsked
     tenant = await the_tenant(request, token, asked.tenant)
     if asked.connection is not None and tenant.connection(asked.connection) is None:
         raise Refused("unknown_connection", "The account has no connection of this name.", "connection")
-    day = asked.day or statements.today(tenant, time.time())
+    day = asked.day or statements.today(tenant, request.app[CLOCK].now())
     found = await request.app[DATABASE].read(statements.statement, tenant, day)
     return shown.statement(found, tenant.time_zone, asked.connection)
 
@@ -254,7 +253,7 @@ async def prometheus(request: web.Request) -> web.Response:
     token = await authenticate(request, db, "read")
     if token.tenant_id is not None:
         raise Refused("not_found", "There is nothing at this address.")
-    now = time.time()
+    now = request.app[CLOCK].now()
     backlog, gates = await db.read(views.backlog, now), await db.read(views.gates, now)
     body = metrics.exposition(backlog, gates)
     return web.Response(body=body, headers={**API_HEADERS, hdrs.CONTENT_TYPE: metrics.CONTENT_TYPE})
@@ -297,7 +296,7 @@ def _guarded(handler: Handler) -> Handler:
         except IngressError as error:
             return refusal(error)
         except Declined as error:
-            return declined(error)
+            return declined(error, request.app[CLOCK].now())
         except ConfigError as error:
             return problem(400, "invalid", error.message, error.field)
         except StoreBusy as error:

@@ -256,11 +256,13 @@ class Service(Process):
             self.env |= {"CONNECTOR_DATABASE_URL": config.database_url, "CONNECTOR_SECRET_KEY": key}
         self._session: aiohttp.ClientSession | None = None
 
-    async def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    async def run(
+        self, *arguments: str, program: Sequence[str] = CONNECTOR, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs a command of the console script on this store."""
         return await asyncio.to_thread(
             subprocess.run,
-            [*CONNECTOR, *arguments],
+            [*program, *arguments],
             cwd=_ROOT,
             env={**self.env, **env},
             capture_output=True,

@@ -1,6 +1,7 @@
 """Replicas whose machines disagree about the time by an hour: the database's clock decides."""
 
 import asyncio
+import json
 import signal
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from connector.config import Config
 from tests.e2e.replicas import Replica, Replicas, frozen_at, new_calls, replicas
-from tests.e2e.service import caller, missed, stand_in, tenant
+from tests.e2e.service import PATCHED, SID, caller, missed, stand_in, tenant
 
 LEASE_S = 6.0
 SHORT = {"lease_s": LEASE_S, "settle_s": 2.0, "timeout_s": 3.0, "look_every_s": 3.0}
@@ -42,6 +43,11 @@ async def test_an_hour_ahead_and_an_hour_behind_change_nothing(tmp_path: Path, s
             await running[2].settled(120)
         sent = next(calls)[0]
         (await crm.written()).assert_exact([f"frozen{number}" for number in range(sent)], (1, 1), sent)
+        # As from an operator's machine that is ahead, too.
+        command = ("replay", "--tenant", SID, "--call-sid", "frozen0")
+        done = await running[0].run(*command, program=PATCHED, CONNECTOR_E2E_PATCH=json.dumps({"ahead_s": 3600}))
+        assert done.returncode == 0, done.stderr
+        await running[2].settled(120)
         await _same_everywhere(running)
 
 

@@ -104,6 +104,18 @@ async def test_a_refused_token_is_replaced_once(tmp_path: Path) -> None:
         assert len(service.bodies) == 2
 
 
+async def test_a_machine_whose_clock_is_behind_does_not_refresh_for_each_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path) as (service, db, box, grant), aiohttp.ClientSession() as client:
+        replicas_clock = ManualClock()
+        behind = time.time() - 3600
+        monkeypatch.setattr("connector.oauth.time.time", lambda: behind)
+        tokens = SharedTokens(db, box, client, replicas_clock)
+        assert {await tokens.token(7, grant, None) for _ in range(3)} == {"token-1"}
+        assert len(service.bodies) == 1
+
+
 async def test_a_new_refresh_token_is_kept_and_used(tmp_path: Path) -> None:
     async with stage(tmp_path) as (service, db, box, grant), aiohttp.ClientSession() as client:
         service.answer = {"access_token": "a", "expires_in": 1, "refresh_token": "refresh-2", "token_type": "Bearer"}

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Connection, select, text
 
+from connector.clock import SYSTEM
 from connector.directories import Directories
 from connector.errors import StoreBusy
 from connector.masking import Mask
@@ -22,7 +23,7 @@ from connector.tenants import Directory
 from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api
-from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
+from connector.web.keys import CLOCK, DATABASE, DIRECTORIES, PIPELINE
 from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
@@ -88,6 +89,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     app[PIPELINE] = cast(Pipeline, replay)
     async with db.running():
         app[DATABASE] = db
+        app[CLOCK] = SYSTEM
         async with client_of(app) as client:
             yield Api(client, db, replay, directories)
 
