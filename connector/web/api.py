@@ -277,6 +277,8 @@ def add_api(app: web.Application) -> None:
 def _serving(operation: Operation) -> Handler:
     async def serve(request: web.Request) -> web.Response:
         token = await authenticate(request, request.app[DATABASE], operation.scope)
+        if any("\0" in part for part in request.match_info.values()):  # no database looks for it
+            raise Refused("not_found", "There is nothing at this address.")
         asked = await _read(request, operation)
         answer = await operation.run(request, token, asked)
         return web.Response(

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from connector.exotel.model import AgentRung, Digits, Leg
 from connector.store.views import DeliveryFilter
@@ -31,6 +31,13 @@ class Asked(BaseModel):
     """Base of what comes in."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, populate_by_name=True)
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        if isinstance(value, str) and "\0" in value:  # PostgreSQL takes it in no text
+            raise ValueError("a NUL is in no text")
+        return value
 
 
 class Page(Asked):

@@ -265,6 +265,9 @@ class TestCalls:
         assert body["call"]["pruned_at"] is None
         assert [one["id"] for one in body["records"]] == ["901", "900"]
 
+    async def test_a_call_that_no_database_can_look_for(self, api: Api) -> None:
+        assert refused(await api.get("/api/v1/calls/call%00", tenant=MINE)) == (404, "not_found", None)
+
     async def test_echoed_credentials_are_hidden(self, api: Api) -> None:
         async with api.client.get(
             f"/api/v1/calls/{call_sid(4)}", params={"tenant": MINE}, headers=bearer(TOKENS.operator)
@@ -280,6 +283,7 @@ class TestCalls:
             ({"limit": "0"}, (400, "invalid", "limit")),
             ({"cursor": "!!!"}, (400, "invalid", "cursor")),
             ({"cursor": "WzFd"}, (400, "invalid", "cursor")),
+            ({"number": "0888\0"}, (400, "invalid", "number")),
             ({"tennant": MINE}, (400, "invalid", "tennant")),
             ({"tenant": "nobody"}, (404, "not_found", "tenant")),
         ],
