@@ -36,7 +36,7 @@ from connector.directories import load
 from connector.options import RecordOptions
 from connector.pipeline.render import default_words
 from connector.pipeline.sandbox import rendered
-from connector.serve import run, serving, stopped
+from connector.serve import Stop, run, serving
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Expected, Played, utc_now
 from connector.simulate.target import parse_target
@@ -176,7 +176,7 @@ async def _demo(console: Console, config: Config, exits: bool, everything: bool)
         console.print("[green]Every record came.[/]" if is_complete else "[red]Some records are missing.[/]")
         if not exits:
             _say_what_next(console, url, hook_token, token, await app[DATABASE].read(_link))
-            await stopped()
+            await Stop().heard()
     return 0 if is_complete else 1
 
 

@@ -103,24 +103,35 @@ async def serving(
         await runner.cleanup()
 
 
-async def stopped(lifeline: int | None = None) -> None:
-    """Returns at the first SIGTERM or SIGINT, or when the pipe `lifeline` ends; a second signal has its usual effect.
+class Stop:
+    """Hears the first SIGTERM or SIGINT, or the end of the pipe `lifeline`; a second signal has its usual effect.
 
-    A worker takes any number of SIGTERM: the service manager sends one to every process of the service.
+    A worker takes any number of SIGTERM: the service manager sends one to every process of the service. Made before the
+    service starts: a signal that comes meanwhile ends it in order, once it has started.
     """
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT) if lifeline is None else (signal.SIGTERM,)
-    for number in signals:
-        loop.add_signal_handler(number, stop.set)
-    if lifeline is not None:
-        loop.add_reader(lifeline, stop.set)
-    await stop.wait()
-    if lifeline is not None:
-        loop.remove_reader(lifeline)
-        return
-    for number in signals:
-        loop.remove_signal_handler(number)
+
+    def __init__(self, lifeline: int | None = None) -> None:
+        self._lifeline = lifeline
+        self._event = asyncio.Event()
+        self._signals = (signal.SIGTERM, signal.SIGINT) if lifeline is None else (signal.SIGTERM,)
+        loop = asyncio.get_running_loop()
+        for number in self._signals:
+            loop.add_signal_handler(number, self._hear)
+        if lifeline is not None:
+            loop.add_reader(lifeline, self._hear)
+
+    async def heard(self) -> None:
+        """Returns once it did."""
+        await self._event.wait()
+
+    def _hear(self) -> None:
+        self._event.set()
+        loop = asyncio.get_running_loop()
+        if self._lifeline is not None:
+            loop.remove_reader(self._lifeline)
+            return
+        for number in self._signals:
+            loop.remove_signal_handler(number)
 
 
 def _set_up_logs(config: Config) -> None:
@@ -131,13 +142,14 @@ def _set_up_logs(config: Config) -> None:
 async def _serve(
     config: Config, ready: Callable[[str], None], inherited: tuple[socket.socket, ...], lifeline: int | None = None
 ) -> None:
+    stop = Stop(lifeline)
     shared = lifeline is not None
     async with serving(create_app(config), config.host, config.port, inherited, shared=shared) as url:
         # What was loaded stays: a search for garbage that went through thousands of connections would hold up requests.
         gc.collect()
         gc.freeze()
         ready(url)
-        await stopped(lifeline)
+        await stop.heard()
         last_resort = threading.Timer(_DRAIN_S, os._exit, (1,))
         last_resort.daemon = True
         last_resort.start()

@@ -89,8 +89,9 @@ class _Supervisor:
         keeping = [asyncio.create_task(self._keep(worker)) for worker in (first, *others)]
         await self._unless_stopped(asyncio.gather(*(worker.serves() for worker in others), return_exceptions=True))
         self._say(f"connector: {workers} workers are serving on {url}")
-        if any(await asyncio.gather(*keeping)):
-            raise ConnectorError("a worker did not end well; its log has the details")
+        if any(codes := await asyncio.gather(*keeping)):
+            bad = ", ".join(f"worker {index} with {code}" for index, code in enumerate(codes) if code)
+            raise ConnectorError(f"not all ended well: {bad}; the log has the details")
 
     async def _unless_stopped(self, waiting: Awaitable[T]) -> T | None:
         """What is waited for; None where all is to end first."""

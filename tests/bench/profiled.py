@@ -16,11 +16,11 @@ def main() -> None:
     """Runs the command line; BENCH_PROFILE names what the figures' files begin with."""
     target = os.environ.pop("BENCH_PROFILE")
     loop, writer = cProfile.Profile(), cProfile.Profile()
-    stopped, together = serve.stopped, SqliteStore._together
+    heard, together = serve.Stop.heard, SqliteStore._together
 
-    async def until_stopped(lifeline: int | None = None) -> None:
+    async def until_heard(self: serve.Stop) -> None:
         loop.enable()
-        await stopped(lifeline)
+        await heard(self)
         loop.disable()
 
     def written(self: SqliteStore, batch: Any) -> list[Any]:
@@ -30,7 +30,7 @@ def main() -> None:
         finally:
             writer.disable()
 
-    serve.stopped = until_stopped
+    serve.Stop.heard = until_heard  # type: ignore[method-assign]
     SqliteStore._together = written  # type: ignore[method-assign]
     code = cli.run(sys.argv[1:])
     loop.dump_stats(f"{target}.loop")

@@ -149,7 +149,7 @@ def test_workers_share_a_port_and_one_that_dies_comes_back(machine: Machine) -> 
     until(lambda: machine.status("/h/nobody/pop?CallSid=1") == 404)
     assert machine.metric(refused) >= 13, "what the dead one counted is counted"
     workers = machine.workers()
-    assert machine.stop() == 0
+    assert machine.stop() == 0, machine.log.read_text()
     until(lambda: gone(workers))
 
 
@@ -159,7 +159,7 @@ def test_workers_end_with_the_first_process(machine: Machine) -> None:
     # systemd sends SIGTERM to every process of a service; nobody takes it for a second one.
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
-    assert machine.stop() == 0
+    assert machine.stop() == 0, machine.log.read_text()
     assert gone(workers)
     machine.start(*CONNECTOR, "serve", "--port", "0", "--workers", "3")
     workers = machine.workers()
@@ -175,7 +175,7 @@ def test_workers_share_inherited_sockets(machine: Machine) -> None:
         machine.start(*shell, pass_fds=[listener.fileno()])
         assert machine.url.endswith(f":{listener.getsockname()[1]}")
         assert [machine.status("/readyz") for _ in range(6)] == [200] * 6
-        assert machine.stop() == 0
+        assert machine.stop() == 0, machine.log.read_text()
 
 
 def test_a_store_that_cannot_be_used_is_said_once(machine: Machine) -> None:

@@ -93,6 +93,7 @@ async def test_a_tenth_of_all_requests_is_lost_and_no_call_is(tmp_path: Path, mo
             assert x.asked() <= 0.022 * CALLS + 40
 
 
+@pytest.mark.parametrize("both_databases", ["sqlite"], indirect=True)  # it is Exotel's requests that are counted
 async def test_ten_thousand_calls_cost_at_most_220_requests(tmp_path: Path) -> None:
     calls = 10_000
     async with exotel_world(tmp_path, deliver=False) as x:
