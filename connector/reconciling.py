@@ -71,8 +71,10 @@ def statement(config: Config, sid: str, day: str | None, as_json: bool) -> None:
     for one in found:
         if one.missing_calls:
             click.echo(f"Missing on {one.day}: {', '.join(one.missing_calls)}")
-        if not one.is_checked and one.total.calls:
-            click.echo(f"{one.day}: Exotel's own list was not gone through to the day's end yet.")
+    if unchecked := [str(one.day) for one in found if not one.is_checked]:
+        click.echo(
+            f"Not proven yet, since Exotel's own list was not gone through to the end of: {', '.join(unchecked)}"
+        )
 
 
 def reconcile(config: Config, sid: str, everything: bool) -> None:
