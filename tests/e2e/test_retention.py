@@ -29,9 +29,9 @@ def aged(service: Service) -> None:
         store.execute("update lease set due_at = 0")
 
 
-async def fewer_calls(service: Service, than: int) -> None:
+async def fewer(service: Service, table: str, than: int) -> None:
     until = time.monotonic() + 60
-    while ask(service, "select count(*) from call")[0][0] >= than:
+    while ask(service, f"select count(*) from {table}")[0][0] >= than:
         assert time.monotonic() < until, service.tail()
         await asyncio.sleep(0.02)
 
@@ -47,12 +47,12 @@ async def test_calls_are_pruned_once_and_late_events_change_nothing(tmp_path: Pa
         aged(service)
 
         await service.start(ready=False)
-        await fewer_calls(service, len(CALLS))
+        await fewer(service, "call", len(CALLS))
         service.kill()
         await service.start(ready=False)
         ask(service, "update lease set lease_until = 0")  # the dead process holds it for a minute otherwise
         await service.ready()
-        await fewer_calls(service, 1)
+        await fewer(service, "call", 1)
         writes = await crm.writes()
 
         async with asyncio.TaskGroup() as sending:
@@ -71,6 +71,7 @@ async def test_calls_are_pruned_once_and_late_events_change_nothing(tmp_path: Pa
                 ("note:recording", "pruned"),
                 ("ticket", "pruned"),
             ]
+        await fewer(service, "contact", 1)
         assert await service.stop() == 0
         content = service.database.read_bytes()
         assert [number for number in CALLS.values() if number[1:].encode() in content] == []
