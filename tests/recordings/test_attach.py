@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from connector import registry
@@ -18,12 +17,6 @@ from tests.recordings.peer import AUDIO, Peer
 
 LINK = f"{PUBLIC_URL}/r/"
 MINUTE_S = 60.0
-
-
-@pytest_asyncio.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer().running() as running:
-        yield running
 
 
 @asynccontextmanager

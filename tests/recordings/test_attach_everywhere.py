@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from connector import registry
 from connector.adapter import Files
@@ -19,12 +18,6 @@ from tests.recordings.peer import AUDIO, Peer
 TAKERS = [name for name, adapter in registry.adapters().items() if issubclass(adapter, Files)]
 #: More than any CRM is asked for one call with a file.
 _MOST_REQUESTS = 16
-
-
-@pytest_asyncio.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer().running() as running:
-        yield running
 
 
 @asynccontextmanager

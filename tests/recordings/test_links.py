@@ -4,13 +4,11 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from cryptography.fernet import Fernet
 
 from connector.app import BOX, DATABASE
@@ -24,12 +22,6 @@ from tests.recordings.peer import AUDIO, BASIC, Peer
 from tests.recordings.rig import Rig, rig
 
 DAY_S = 86_400
-
-
-@pytest_asyncio.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer().running() as running:
-        yield running
 
 
 async def code(answer: aiohttp.ClientResponse) -> str:
