@@ -29,13 +29,12 @@ from connector.pipeline import statement as statements
 from connector.pipeline.accept import Received, event_of, store
 from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.reconcile import Reconciler
-from connector.pipeline.statement import Statement, percent
+from connector.pipeline.statement import Statement, numbers
 from connector.pipeline.sweeping import KEPT_S
 from connector.store import leases, sweeps
 from connector.store.database import Database
 from connector.store.opening import opened
 from connector.store.sweeps import Sweep
-from connector.store.totals import Total
 from connector.tenants import Directory, Tenant
 
 _DAYS: Final = 7
@@ -177,21 +176,9 @@ def _rows(one: Statement) -> Iterator[dict[str, Any]]:
         yield {
             "day": one.day,
             "connection": name or None,
-            **_numbers(total),
+            **numbers(total),
             **({"unconfirmed": one.unconfirmed, "is_checked": one.is_checked} if not name else {}),
         }
-
-
-def _numbers(total: Total) -> dict[str, Any]:
-    return {
-        "calls": total.calls,
-        "written": total.written,
-        "not_due": total.not_due,
-        "missing": total.missing,
-        "percent": percent(total),
-        "not_due_for": dict(total.not_due_for),
-        "missing_for": dict(total.missing_for),
-    }
 
 
 def _why(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection as Sql
@@ -67,6 +67,19 @@ class Statement:
 def percent(total: Total) -> float:
     """Share of the calls at Exotel that are written, or not due; 100 where there were none. Never rounded up."""
     return 100.0 if not total.calls else int(1000 * (total.calls - total.missing) / total.calls) / 10
+
+
+def numbers(total: Total) -> dict[str, Any]:
+    """A total as the command line and the API show it."""
+    return {
+        "calls": total.calls,
+        "written": total.written,
+        "not_due": total.not_due,
+        "missing": total.missing,
+        "percent": percent(total),
+        "not_due_for": dict(total.not_due_for),
+        "missing_for": dict(total.missing_for),
+    }
 
 
 def today(tenant: Tenant, now: float) -> date:

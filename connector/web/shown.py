@@ -15,10 +15,9 @@ from connector.exotel.wire import merge
 from connector.phone import parse_number
 from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
-from connector.pipeline.statement import Statement, percent
+from connector.pipeline.statement import Statement, numbers
 from connector.redact import redact, redact_all
 from connector.store.queries.placements import Placement
-from connector.store.totals import Total
 from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants import Tenant
 from connector.web.schemas import (
@@ -242,25 +241,13 @@ def statement(found: Statement, time_zone: str, connection: str | None) -> State
         day=found.day,
         time_zone=time_zone,
         connection=connection,
-        **_total(shown),
+        **numbers(shown),
         connections=[]
         if connection is not None
-        else [ConnectionTotal(connection=name, **_total(one)) for name, one in found.connections.items()],
+        else [ConnectionTotal(connection=name, **numbers(one)) for name, one in found.connections.items()],
         missing_calls=list(found.missing_calls),
         unconfirmed=found.unconfirmed,
         checked_until=_time(found.checked_until) if found.checked_until is not None else None,
         is_checked=found.is_checked,
         is_kept=found.is_kept,
     )
-
-
-def _total(total: Total) -> dict[str, Any]:
-    return {
-        "calls": total.calls,
-        "written": total.written,
-        "not_due": total.not_due,
-        "missing": total.missing,
-        "percent": percent(total),
-        "not_due_for": dict(total.not_due_for),
-        "missing_for": dict(total.missing_for),
-    }
