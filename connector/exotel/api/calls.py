@@ -95,7 +95,7 @@ class Calls:
         `link_valid_min`: 5 to 60, life of a signed recording link where the account has them.
         """
         query = {"details": "true", **_validity(link_valid_min)}
-        answer = await self._http.read(f"{self._path(call_sid)}.json", query, urgency=self._urgency)
+        answer = await self._http.read(f"{self._http.call_path(call_sid)}.json", query, urgency=self._urgency)
         record = parse_call(object_of(answer, "Call"), self._http.country)
         if record is None:
             raise CrmUnavailable("Exotel's answer has no call in it.")
@@ -164,7 +164,7 @@ class Calls:
         await self._record(call_sid, {"Action": "STOP"})
 
     async def _record(self, call_sid: str, form: Mapping[str, str]) -> None:
-        path = f"{self._path(call_sid)}/recording.json"
+        path = f"{self._http.call_path(call_sid)}/recording.json"
         # the sources show no answer of this endpoint, so nothing is asked of it (reference exotel.md §6.6)
         await self._http.write("POST", path, form=form, urgency=self._urgency, needs_body=False)
 
@@ -185,9 +185,6 @@ class Calls:
         if record is None:
             raise OutcomeUnknown("Exotel's answer to Connect names no call.")
         return record
-
-    def _path(self, call_sid: str) -> str:
-        return f"{self._http.v1}/Calls/{quote(call_sid, safe='')}"
 
     def _cursor(self, uri: str | None) -> str | None:
         """The query of `NextPageUri`, which leads to this account's calls on this host and nowhere else.

@@ -97,6 +97,10 @@ class ExotelHttp:
         #: One account needed the other region's host for its users (reference exotel.md §5).
         self._is_ccm_elsewhere = False
 
+    def call_path(self, call_sid: str) -> str:
+        """Where a call is, without `.json`; its legs and recording are below."""
+        return f"{self.v1}/Calls/{quote(call_sid, safe='')}"
+
     async def read(
         self, path: str, query: Mapping[str, str] | None = None, *, urgency: Urgency, service: Service = "api"
     ) -> Any:

@@ -23,7 +23,7 @@ class Legs:
     async def active(self, call_sid: str) -> list[LegRecord]:
         """Legs of a call that runs; empty where it does not (Exotel's 404 "not in-progress")."""
         try:
-            answer = await self._http.read(f"{self._call(call_sid)}/ActiveLegs.json", urgency=self._urgency)
+            answer = await self._http.read(f"{self._http.call_path(call_sid)}/ActiveLegs.json", urgency=self._urgency)
         except (NotFound, ExotelRefused) as error:
             if isinstance(error, ExotelRefused) and error.why != "not_running":
                 raise
@@ -32,7 +32,7 @@ class Legs:
 
     async def finished(self, call_sid: str) -> list[LegRecord]:
         """Every leg of a call that is over. Raises `NotFound`, `ExotelRefused`."""
-        return self._legs(await self._http.read(f"{self._call(call_sid)}/Legs.json", urgency=self._urgency))
+        return self._legs(await self._http.read(f"{self._http.call_path(call_sid)}/Legs.json", urgency=self._urgency))
 
     async def hang_up(self, call_sid: str, leg_sid: str) -> LegRecord:
         """Ends one leg, and with it the call between two. `NotFound`, `ExotelRefused` (`not_running`): it has ended."""
@@ -58,7 +58,7 @@ class Legs:
             form |= {"StatusCallback": status_callback, "StatusCallbackEvents[0]": "terminal"}
         if custom_field is not None:
             form["CustomField"] = custom_field
-        return await self._change("POST", f"{self._call(call_sid)}/Legs.json", form)
+        return await self._change("POST", f"{self._http.call_path(call_sid)}/Legs.json", form)
 
     async def upgrade(
         self, call_sid: str, monitor_leg_sid: str, action: MonitorAction, *, target_leg_sid: str | None = None
@@ -84,11 +84,8 @@ class Legs:
         legs = (parse_leg(row, self._http.country) for row in rows)
         return [leg for leg in legs if leg is not None]
 
-    def _call(self, call_sid: str) -> str:
-        return f"{self._http.v1}/Calls/{quote(call_sid, safe='')}"
-
     def _leg(self, call_sid: str, leg_sid: str) -> str:
-        return f"{self._call(call_sid)}/Legs/{quote(leg_sid, safe='')}.json"
+        return f"{self._http.call_path(call_sid)}/Legs/{quote(leg_sid, safe='')}.json"
 
 
 def _target(action: MonitorAction, leg_sid: str | None) -> Mapping[str, str]:
