@@ -25,6 +25,7 @@ from connector.errors import CrmError
 from connector.exotel.model import Call
 from connector.options import Options, Spelling
 from connector.phone import Caller as Caller  # part of the contract, defined beside the numbers it is made of
+from connector.phone import alike as alike
 
 if TYPE_CHECKING:
     from connector.crm_http import CrmHttp

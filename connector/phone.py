@@ -41,6 +41,8 @@ _CACHED = 16384
 _NONE = frozenset({"", "null", "none", "undefined"})
 # Letters are kept out on purpose: the library reads them off a keypad (`+91941374XXXX` would become a number).
 _DIALLED = re.compile(r"\+?\(?[0-9][0-9 ().\-/]*")
+#: What a CRM may keep of a number, however it is spelled.
+_DIGITS = re.compile(r"[+\d\s().\-/]+")
 _SEPARATORS = re.compile(r"[ ().\-/]")
 # The longest that E.164 allows, with room for `000` or an international prefix; more is a SID, not a number.
 _MOST_DIGITS = 20
@@ -76,6 +78,15 @@ def same_number(a: str | None, b: str | None, country: str) -> bool:
     """Whether two spellings mean one number. Two unknown numbers are not the same."""
     one, other = parse_number(a, country), parse_number(b, country)
     return one is not None and one == other
+
+
+def alike(number: str | None) -> str | None:
+    """What a CRM's spelling of a number is compared by: digits without leading zeros; other text without its case.
+
+    Knows no country: `0888...` and `+91888...` differ, so that each of a caller's spellings is compared.
+    """
+    text = (number or "").strip()
+    return (re.sub(r"\D", "", text).lstrip("0") if _DIGITS.fullmatch(text) else text.casefold()) or None
 
 
 def display(number: str | None, country: str) -> str:

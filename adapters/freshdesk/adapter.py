@@ -14,7 +14,7 @@ import aiohttp
 from pydantic import Field, SecretStr, field_validator
 
 from adapters.freshdesk.fields import mandatory, number_of, part_of, ticket_fields
-from adapters.freshdesk.wire import alike, one_line, quota_of, search_for, subject_of
+from adapters.freshdesk.wire import one_line, quota_of, search_for, subject_of
 from connector.adapter import (
     Adapter,
     Agent,
@@ -29,6 +29,7 @@ from connector.adapter import (
     Quota,
     Ref,
     Settings,
+    alike,
     pasted_host,
     stamp,
     stamped,

@@ -7,7 +7,6 @@ from functools import lru_cache
 from connector.adapter import Quota
 
 _QUERY = 512
-_NUMBER = re.compile(r"[+\d\s().\-/]+")
 _MINUTE, _HOUR = 60.0, 3600.0
 #: Totals of the older plans, which count by the hour and know no lower limits.
 _HOURLY = (3000, 5000)
@@ -23,12 +22,6 @@ def one_line(text: str) -> str:
 def subject_of(text: str) -> str:
     """A ticket's subject; a blank one would be refused."""
     return one_line(text) or "(no subject)"
-
-
-def alike(number: str | None) -> str | None:
-    """A number as far as its spellings agree, digits without leading zeros; a `sip:` address as it is."""
-    text = (number or "").strip()
-    return (re.sub(r"\D", "", text).lstrip("0") if _NUMBER.fullmatch(text) else text.casefold()) or None
 
 
 def search_for(spellings: Sequence[str]) -> str:

@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connector.adapter import Quota
+from connector.adapter import Quota, alike
 
 #: A 400 that passes on another service's 429 (reference freshsales.md §9).
 _HIDDEN_429 = re.compile(r"response_code\W{1,6}429\b")
 #: English only, and so no more than a hint: accounts answer in their own language.
 _DUPLICATE = re.compile(r"not unique|already (?:been taken|exists)", re.IGNORECASE)
 _DUPLICATE_CODE = "3002"
-_NUMBER = re.compile(r"[+\d\s().\-/]+")
 _MINUTE, _HOUR = 60.0, 3600.0
 #: Classic's limit of a minute; all other documented ones are of an hour (§9).
 _PER_MINUTE = 400
@@ -22,16 +21,10 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:255].rstrip()
 
 
-def _alike(number: str | None) -> str | None:
-    """A number as far as its spellings agree, digits without leading zeros; other text as it is."""
-    text = (number or "").strip()
-    return (re.sub(r"\D", "", text).lstrip("0") if _NUMBER.fullmatch(text) else text.casefold()) or None
-
-
 def with_number(rows: Sequence[dict[str, Any]], spellings: Sequence[str]) -> list[dict[str, Any]]:
     """The rows that have one of these numbers indeed (a filter may be passed over), newest first."""
-    wanted = {_alike(spelling) for spelling in spellings}
-    found = [row for row in rows if "mobile_number" not in row or _alike(row["mobile_number"]) in wanted]
+    wanted = {alike(spelling) for spelling in spellings}
+    found = [row for row in rows if "mobile_number" not in row or alike(row["mobile_number"]) in wanted]
     return sorted(found, key=lambda row: (str(row.get("updated_at") or ""), int(row["id"])), reverse=True)
 
 

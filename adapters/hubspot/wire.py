@@ -7,7 +7,7 @@ from typing import Any, Final
 import phonenumbers
 
 from adapters.hubspot.fields import BODY, KEY, OWNER
-from connector.adapter import Caller, Quota
+from connector.adapter import Caller, Quota, alike
 
 #: HubSpot's own reading of a number, whatever its spelling: area code and local number, without country code.
 _SEARCHABLE: Final = ("hs_searchable_calculated_phone_number", "hs_searchable_calculated_mobile_number")
@@ -51,17 +51,12 @@ def search_for(caller: Caller) -> dict[str, Any]:
 
 def has_number(row: Mapping[str, Any], caller: Caller) -> bool:
     """Whether a contact found is the caller's: the search knows no country codes."""
-    wanted = {_alike(spelling) for spelling in caller.spellings}
-    return any(_alike(row["properties"].get(name)) in wanted for name in _STORED)
+    wanted = {alike(spelling) for spelling in caller.spellings}
+    return any(alike(row["properties"].get(name)) in wanted for name in _STORED)
 
 
 def _local(e164: str | None) -> str | None:
     return phonenumbers.national_significant_number(phonenumbers.parse(e164)) if e164 else None
-
-
-def _alike(number: str | None) -> str | None:
-    text = (number or "").strip()
-    return (re.sub(r"\D", "", text).lstrip("0") if re.fullmatch(r"[+\d\s().\-/]+", text) else text.casefold()) or None
 
 
 def after(page: Mapping[str, Any]) -> str | None:

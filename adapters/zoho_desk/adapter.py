@@ -13,7 +13,7 @@ import aiohttp
 
 from adapters.zoho_desk.fields import fields_of, is_duplicate, mandatory, refused
 from adapters.zoho_desk.settings import ZohoDeskOptions, ZohoDeskSettings
-from adapters.zoho_desk.wire import WAITS_S, alike, call_facts, one_line, phone_of, quota_of, searched, subject_of
+from adapters.zoho_desk.wire import WAITS_S, call_facts, one_line, phone_of, quota_of, searched, subject_of
 from connector.adapter import (
     Adapter,
     Agent,
@@ -29,6 +29,7 @@ from connector.adapter import (
     Quota,
     Ref,
     Sales,
+    alike,
     is_marked,
     marked,
     stamp,

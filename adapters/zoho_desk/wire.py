@@ -11,7 +11,6 @@ from connector.exotel.model import Call
 
 #: What a contact's phone may hold (reference zoho_desk.md §5.1); a SIP address may be longer, or have other signs.
 _PHONE = re.compile(r"[\w+\-.()$@?,;:'/!\s]{1,50}")
-_NUMBER = re.compile(r"[+\d\s().\-/]+")
 #: How long nothing is sent when the day's credits are gone and no `Retry-After` tells: they come back with the next
 #: day, which begins at an hour that is not documented. Too many requests at once are fewer a moment later.
 _CREDITS_GONE_S = 900.0
@@ -36,12 +35,6 @@ def phone_of(spellings: Sequence[str], saved: str) -> dict[str, str]:
 def searched(spellings: Sequence[str]) -> str:
     """Values of one search parameter: any of them may fit. A sign that means something there is nobody's number."""
     return ",".join(dict.fromkeys(one for one in spellings if not set(one) & set(",*$")))
-
-
-def alike(number: str | None) -> str | None:
-    """A number as far as its spellings agree, digits without leading zeros; a `sip:` address as it is."""
-    text = (number or "").strip()
-    return (re.sub(r"\D", "", text).lstrip("0") if _NUMBER.fullmatch(text) else text.casefold()) or None
 
 
 def iso(at: datetime) -> str:
