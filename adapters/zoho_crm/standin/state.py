@@ -31,9 +31,8 @@ _SCOPES = {
     "/users": "ZohoCRM.users.READ",
     "/settings/fields": "ZohoCRM.settings.fields.READ",
 }
-#: Fields that a search compares, and field -> module of what a call or task hangs on.
+#: Fields that a search compares.
 _SEARCHED = ("Phone", "Mobile", "Last_Name")
-_MANY = 2000
 
 
 @dataclass
