@@ -1,12 +1,10 @@
 """`connector demo`: the whole service in one process, with a made-up tenant, stand-ins of CRMs and real requests.
 
-An adapter takes part if its package has a module `standin` with a function `standin()` that makes an aiohttp
-application, and `SETTINGS` for a connection to it.
+An adapter takes part if a stand-in of its CRM is installed (`connector.kit.standins`).
 """
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import re
 import secrets
@@ -33,6 +31,7 @@ from connector.check import make_adapter
 from connector.config import Config
 from connector.demo_exotel import recordings_app
 from connector.directories import load
+from connector.kit.standins import standins
 from connector.options import RecordOptions
 from connector.pipeline.render import default_words
 from connector.pipeline.sandbox import rendered
@@ -239,12 +238,13 @@ def _written(sql: Sql) -> list[Written]:
 async def _standins(everything: bool) -> AsyncIterator[dict[str, tuple[ModuleType, str]]]:
     """Adapter -> its stand-in's module and URL: plain help desks, or all."""
     found: dict[str, tuple[ModuleType, str]] = {}
+    installed = standins()
     async with contextlib.AsyncExitStack() as stack:
         for name, adapter in registry.adapters().items():
-            module = _standin_of(adapter)
             is_plain_desk = issubclass(adapter, Desk) and not issubclass(adapter, Sales)
-            if module is None or not (everything or is_plain_desk):
+            if name not in installed or not (everything or is_plain_desk):
                 continue
+            module = installed[name].load()
             found[name] = (module, await stack.enter_async_context(_listening(module.standin())))
         yield found
 
@@ -259,11 +259,6 @@ async def _listening(app: web.Application) -> AsyncIterator[str]:
         yield f"http://{_HOST}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-def _standin_of(adapter: type[Adapter[Any]]) -> ModuleType | None:
-    name = f"{adapter.__module__.rpartition('.')[0]}.standin"
-    return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
 
 
 async def _set_up(

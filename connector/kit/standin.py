@@ -204,7 +204,7 @@ def control_routes(account: StandinAccount, faults: Faults) -> list[web.RouteDef
 
 
 def main(make: Callable[[float, Faults], web.Application], title: str) -> None:
-    """`python -m adapters.NAME.standin --port 9000`: a stand-in as its own process, on 127.0.0.1 only.
+    """`python -m standins.NAME --port 9000`: a stand-in as its own process, on 127.0.0.1 only.
 
     `make(search_lag_s, faults)` makes the application.
     """

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from aiohttp import web
+from connector_freshchat import Freshchat, FreshchatOptions, FreshchatSettings
+from connector_freshchat.wire import quota_of
 from pydantic import ValidationError
+from standins.freshchat import SETTINGS, Account, standin
+from standins.freshchat.state import ALL_SCOPES, AVNISH, MANISH, TOPIC
 
-from adapters.freshchat import Freshchat, FreshchatOptions, FreshchatSettings
-from adapters.freshchat.standin import SETTINGS, Account, standin
-from adapters.freshchat.standin.state import ALL_SCOPES, AVNISH, MANISH, TOPIC
-from adapters.freshchat.wire import quota_of
 from connector.adapter import Agent, Caller, Entry, Home, Ref
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import AuthFailed, CannotTell, ConfigError, NotFound, OutcomeUnknown, RateLimited, Rejected
@@ -593,7 +593,7 @@ class TestStandin:
 
     async def test_as_its_own_process(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "adapters.freshchat.standin", stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "standins.freshchat", stdout=asyncio.subprocess.PIPE
         )
         try:
             assert process.stdout

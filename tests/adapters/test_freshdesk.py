@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from aiohttp import web
+from connector_freshdesk import Freshdesk, FreshdeskSettings
 from pydantic import ValidationError
+from standins.freshdesk import Account, Limits, standin
 
-from adapters.freshdesk import Freshdesk, FreshdeskSettings
-from adapters.freshdesk.standin import Account, Limits, standin
 from connector.adapter import Agent, Caller, Entry, Home, Ref, stamp
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import (
@@ -780,7 +780,7 @@ class TestStandin:
         assert (await ask("PUT", f"/{ref.id}/restore"))[0] == 404
 
     async def test_as_its_own_process(self) -> None:
-        module = ("-m", "adapters.freshdesk.standin", "--key", f"{KEY}:restricted", "--rate-limits", "--domain", "a.b")
+        module = ("-m", "standins.freshdesk", "--key", f"{KEY}:restricted", "--rate-limits", "--domain", "a.b")
         process = await asyncio.create_subprocess_exec(sys.executable, *module, stdout=asyncio.subprocess.PIPE)
         try:
             assert process.stdout

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from aiohttp import web
+from connector_freshsales import Freshsales, FreshsalesOptions, FreshsalesSettings
+from connector_freshsales.logs import Timeline
 from pydantic import ValidationError
+from standins.freshsales import SETTINGS, Account, standin
 
-from adapters.freshsales import Freshsales, FreshsalesOptions, FreshsalesSettings
-from adapters.freshsales.logs import Timeline
-from adapters.freshsales.standin import SETTINGS, Account, standin
 from connector.adapter import Adapter, Agent, Caller, Entry, Home, Kind, Ref, stamp, stamped
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import (
@@ -677,7 +677,7 @@ class TestStandin:
             assert found["sales_activity"]["title"] == WORDS.subject
 
     async def test_as_its_own_process(self) -> None:
-        module = ("-m", "adapters.freshsales.standin")
+        module = ("-m", "standins.freshsales")
         process = await asyncio.create_subprocess_exec(sys.executable, *module, stdout=asyncio.subprocess.PIPE)
         try:
             assert process.stdout

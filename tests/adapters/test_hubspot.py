@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from aiohttp import web
+from connector_hubspot import HubSpot, HubSpotOptions, HubSpotSettings
+from connector_hubspot.fields import KEY, KEY_PROPERTY
+from connector_hubspot.wire import existing_id, search_for
 from pydantic import ValidationError
+from standins.hubspot import SCOPES, Account, Limits, standin
 
-from adapters.hubspot import HubSpot, HubSpotOptions, HubSpotSettings
-from adapters.hubspot.fields import KEY, KEY_PROPERTY
-from adapters.hubspot.standin import SCOPES, Account, Limits, standin
-from adapters.hubspot.wire import existing_id, search_for
 from connector.adapter import Agent, Caller, Entry, Home, Quota, Ref
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import (
@@ -366,7 +366,7 @@ class TestContacts:
 
     async def test_a_conflict_that_names_nobody(self, portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
         first = await portal.contact()
-        monkeypatch.setattr("adapters.hubspot.adapter.existing_id", lambda _body: None)
+        monkeypatch.setattr("connector_hubspot.adapter.existing_id", lambda _body: None)
         assert (await portal.contact()).id == first.id
         monkeypatch.setattr(portal.account, "twin", lambda _properties: ("email", "1"))
         with pytest.raises(Rejected) as error:
@@ -696,7 +696,7 @@ class TestTickets:
     async def test_a_portal_whose_pipelines_cannot_be_read(
         self, portal: Portal, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("adapters.hubspot.adapter._PIPELINES", "crm/v3/pipelines/none")
+        monkeypatch.setattr("connector_hubspot.adapter._PIPELINES", "crm/v3/pipelines/none")
         ref = await portal.crm.create_ticket("k", await portal.contact(), WORDS)
         stored = portal.stored("tickets", ref)
         assert (stored["hs_pipeline"], stored["hs_pipeline_stage"]) == ("0", "1")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from connector_local import LocalDesk
 from sqlalchemy import Connection, insert
 
-from adapters.local import LocalDesk
 from connector.adapter import Adapter, Home, Ref
 from connector.errors import CrmUnavailable, Rejected
 from connector.kit import AdapterSuite, Refusal

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from aiohttp import web
+from connector_zoho_crm import ZohoCrm, ZohoCrmOptions, ZohoCrmSettings
 from pydantic import ValidationError
+from standins.zoho_crm import SETTINGS, Account, standin
 
-from adapters.zoho_crm import ZohoCrm, ZohoCrmOptions, ZohoCrmSettings
-from adapters.zoho_crm.standin import SETTINGS, Account, standin
 from connector.adapter import Agent, Caller, Entry, Home, Quota, Ref
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import (
@@ -768,7 +768,7 @@ class TestStandin:
             assert [row["Full_Name"] for row in (await answer.json())["contacts"]] == ["Asha Rao"]
 
     async def test_as_its_own_process(self) -> None:
-        module = ("-m", "adapters.zoho_crm.standin", "--search-lag-s", "1")
+        module = ("-m", "standins.zoho_crm", "--search-lag-s", "1")
         process = await asyncio.create_subprocess_exec(sys.executable, *module, stdout=asyncio.subprocess.PIPE)
         try:
             assert process.stdout

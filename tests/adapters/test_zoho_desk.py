@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 from aiohttp import web
+from connector_zoho_desk import ZohoDesk, ZohoDeskOptions, ZohoDeskSettings
 from pydantic import ValidationError
+from standins.zoho_desk import SETTINGS, Account, standin
+from standins.zoho_desk.state import ALL_SCOPES
 
-from adapters.zoho_desk import ZohoDesk, ZohoDeskOptions, ZohoDeskSettings
-from adapters.zoho_desk.standin import SETTINGS, Account, standin
-from adapters.zoho_desk.standin.state import ALL_SCOPES
 from connector.adapter import Agent, Caller, Entry, Home, Ref
 from connector.crm_http import CrmHttp, Unlimited, session
 from connector.errors import (
@@ -940,7 +940,7 @@ class TestStandin:
             await desk.contact()
 
     async def test_as_its_own_process(self) -> None:
-        module = ("-m", "adapters.zoho_desk.standin", "--search-lag-s", "60")
+        module = ("-m", "standins.zoho_desk", "--search-lag-s", "60")
         process = await asyncio.create_subprocess_exec(sys.executable, *module, stdout=asyncio.subprocess.PIPE)
         try:
             assert process.stdout

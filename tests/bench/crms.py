@@ -1,12 +1,12 @@
 """The CRMs that a store's connections may write to: every adapter that has a stand-in."""
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Final
 
 from connector import registry
+from connector.kit.standins import standins
 
 DEFAULT: Final = "freshdesk"
 ALL: Final = "all"
@@ -39,7 +39,7 @@ NAMES: Final = tuple(_CRMS)
 def connections(adapter: str, count: int, base_url: str) -> list[dict[str, Any]]:
     """So many connections to the adapter's stand-in, as a tenant file has them."""
     crm = _CRMS[adapter]
-    shared = {**importlib.import_module(f"adapters.{adapter}.standin").SETTINGS, "base_url": base_url}
+    shared = {**standins()[adapter].load().SETTINGS, "base_url": base_url}
     values = {
         name: [one.format(n) for n, one in enumerate(islice(cycle((own,) if isinstance(own, str) else own), count), 1)]
         for name, own in crm.own.items()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from connector.kit.standins import standins
 from tests.bench import crms
 from tests.bench.store import Store
 
@@ -119,7 +120,7 @@ class StandIn(Process):
     """An adapter's stand-in, always at the same port: the store names it."""
 
     def __init__(self, folder: Path, port: int, adapter: str = crms.DEFAULT, *, latency_ms: float = 0.0) -> None:
-        command = (f"adapters.{adapter}.standin", "--port", str(port), "--latency-ms", str(latency_ms))
+        command = (standins()[adapter].module, "--port", str(port), "--latency-ms", str(latency_ms))
         super().__init__(*command, log=folder / "standin.log")
         self._line = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 

@@ -6,8 +6,8 @@ import time
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from standins.freshdesk import Account, standin
 
-from adapters.freshdesk.standin import Account, standin
 from connector.kit.faults import Faults
 from connector.kit.standin import run, serve
 from tests.bench.load import CALLER

@@ -41,9 +41,9 @@ if "lease_s" in _PATCH:
     assert "connector.pipeline.contacts" not in sys.modules
     journal_module.LEASE_S = _PATCH["lease_s"]
 
+from connector_freshdesk import Freshdesk  # noqa: E402
 from sqlalchemy import Connection, Engine, event  # noqa: E402
 
-from adapters.freshdesk import Freshdesk  # noqa: E402
 from connector import cli  # noqa: E402
 from connector.crm_http import CrmHttp  # noqa: E402
 from connector.pipeline import dispatch  # noqa: E402

@@ -178,7 +178,7 @@ class StandIn(Process):
 
     async def start(self, *options: str) -> None:
         """Returns once it answers."""
-        self.spawn([sys.executable, "-m", "adapters.freshdesk.standin", "--port", str(self.port), *options])
+        self.spawn([sys.executable, "-m", "standins.freshdesk", "--port", str(self.port), *options])
         await self._seen(lambda: self.url in self.tail(), _START_S)
 
     async def control(self, what: str, method: str = "GET", body: Any = None) -> Any:

@@ -8,8 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select
+from standins.freshdesk import SETTINGS, Account, standin
 
-from adapters.freshdesk.standin import SETTINGS, Account, standin
 from connector.app import DATABASE, create_app
 from connector.apply import apply
 from connector.backup import backup

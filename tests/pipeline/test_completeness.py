@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
+from connector_freshdesk import Freshdesk
+from connector_freshsales import Freshsales
 from sqlalchemy import Connection, insert, select
+from standins import freshsales as freshsales
 
-from adapters.freshdesk import Freshdesk
-from adapters.freshsales import Freshsales
-from adapters.freshsales import standin as freshsales
 from connector.kit.faults import Faults
 from connector.store import schema
 from tests.pipeline.exotel_world import AGENT_E164, ExotelWorld, exotel_world

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from connector_freshdesk import Freshdesk
 from sqlalchemy import update
+from standins.freshdesk import Account
 
-from adapters.freshdesk import Freshdesk
-from adapters.freshdesk.standin import Account
 from connector.adapter import Adapter
 from connector.errors import LeaseLost
 from connector.kit.faults import Fault

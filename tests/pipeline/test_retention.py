@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Index, PrimaryKeyConstraint, UniqueConstraint, text
+from standins.freshdesk import Account
 
-from adapters.freshdesk.standin import Account
 from connector.errors import StoreBusy
 from connector.pipeline import retention
 from connector.pipeline.retention import TOMBSTONE_DAYS, Retention

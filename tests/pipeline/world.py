@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import importlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from connector.check import make_adapter
 from connector.config import Config
 from connector.directories import Directories
 from connector.kit.faults import Faults
+from connector.kit.standins import standins
 from connector.pipeline.accept import Received
 from connector.pipeline.service import Pipeline
 from connector.store.database import Database
@@ -57,7 +57,8 @@ class ManualClock:
 
 def standin_of(adapter: str) -> ModuleType:
     """The module that offers an adapter's stand-in: `standin`, `Account`, `SETTINGS`."""
-    return importlib.import_module(f"adapters.{adapter}.standin")
+    module: ModuleType = standins()[adapter].load()
+    return module
 
 
 def tenant_file(

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from aiohttp import hdrs, web
 from aiohttp.test_utils import TestServer
+from standins.freshdesk import SETTINGS, Account, standin
 
-from adapters.freshdesk.standin import SETTINGS, Account, standin
 from connector import check
 from connector.check import Finding
 from connector.store.regions import keep_regions

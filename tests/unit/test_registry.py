@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint
 from typing import Any, ClassVar
 
 import pytest
+from connector_local import LocalDesk
 
-from adapters.local import LocalDesk
 from connector import registry
 from connector.adapter import Adapter, Settings
 from connector.errors import ConfigError
@@ -42,13 +42,13 @@ def _point(name: str, value: str) -> EntryPoint:
 
 
 def test_finds_adapters_by_name(points: list[EntryPoint]) -> None:
-    points.append(_point("local", "adapters.local:LocalDesk"))
+    points.append(_point("local", "connector_local:LocalDesk"))
     assert registry.get("local") is LocalDesk
     assert list(registry.adapters()) == ["local"]
 
 
 def test_an_unknown_name_is_told_the_known_ones(points: list[EntryPoint]) -> None:
-    points.append(_point("local", "adapters.local:LocalDesk"))
+    points.append(_point("local", "connector_local:LocalDesk"))
     with pytest.raises(ConfigError, match="no adapter 'freshdsk'; known adapters: local"):
         registry.get("freshdsk")
 
@@ -57,15 +57,15 @@ def test_an_unknown_name_is_told_the_known_ones(points: list[EntryPoint]) -> Non
     ("name", "value"),
     [
         ("broken", "no.such.module:Thing"),
-        ("broken", "adapters.local:NoSuchClass"),
-        ("broken", "adapters.local.adapter:LocalSettings"),
-        ("other_name", "adapters.local:LocalDesk"),
+        ("broken", "connector_local:NoSuchClass"),
+        ("broken", "connector_local.adapter:LocalSettings"),
+        ("other_name", "connector_local:LocalDesk"),
     ],
 )
 def test_a_broken_entry_point_is_reported_once_and_left_out(
     points: list[EntryPoint], caplog: pytest.LogCaptureFixture, name: str, value: str
 ) -> None:
-    points += [_point(name, value), _point("local", "adapters.local:LocalDesk")]
+    points += [_point(name, value), _point("local", "connector_local:LocalDesk")]
     with caplog.at_level(logging.ERROR):
         assert list(registry.adapters()) == ["local"]
         assert list(registry.adapters()) == ["local"]

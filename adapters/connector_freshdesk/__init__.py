@@ -1,0 +1,5 @@
+"""Freshdesk: calls become tickets and private notes."""
+
+from connector_freshdesk.adapter import Freshdesk, FreshdeskSettings
+
+__all__ = ["Freshdesk", "FreshdeskSettings"]

@@ -1,5 +1,0 @@
-"""Freshchat: calls become conversations of customer and agent."""
-
-from adapters.freshchat.adapter import Freshchat, FreshchatOptions, FreshchatSettings
-
-__all__ = ["Freshchat", "FreshchatOptions", "FreshchatSettings"]

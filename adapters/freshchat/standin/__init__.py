@@ -1,9 +1,0 @@
-"""A stand-in for Freshchat, for the demo and the tests: one account, in memory, as strict as the real API."""
-
-from adapters.freshchat.standin.app import standin
-from adapters.freshchat.standin.state import Account
-
-__all__ = ["SETTINGS", "Account", "standin"]
-
-#: What a connection to the stand-in takes, besides `base_url`.
-SETTINGS = {"domain": "acme-810075555-1a2b3c4d.freshchat.com/v2", "api_key": "demo-token"}

@@ -1,5 +1,0 @@
-"""Freshdesk: calls become tickets and private notes."""
-
-from adapters.freshdesk.adapter import Freshdesk, FreshdeskSettings
-
-__all__ = ["Freshdesk", "FreshdeskSettings"]

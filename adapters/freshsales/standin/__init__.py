@@ -1,9 +1,0 @@
-"""A stand-in for Freshsales, for the demo and the tests: one account, in memory, as strict as the real API."""
-
-from adapters.freshsales.standin.app import standin
-from adapters.freshsales.standin.state import Account
-
-__all__ = ["SETTINGS", "Account", "standin"]
-
-#: What a connection to the stand-in takes, besides `base_url`.
-SETTINGS = {"domain": "acme.myfreshworks.com", "api_key": "demo-key"}

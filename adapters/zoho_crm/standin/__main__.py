@@ -1,8 +1,0 @@
-"""`python -m adapters.zoho_crm.standin --port 9000`: the stand-in as its own process, on 127.0.0.1 only."""
-
-from adapters.zoho_crm.standin.app import standin
-from adapters.zoho_crm.standin.state import Account
-from connector.kit.standin import main
-
-if __name__ == "__main__":
-    main(lambda search_lag_s, faults: standin(Account(search_lag_s=search_lag_s), faults), "Zoho CRM")
