@@ -9,12 +9,11 @@ from typing import Any, Literal, cast, get_args
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import RowMapping, delete, insert, select, update
 
-from connector import registry
-from connector.adapter import Adapter, Desk, Files, Home, Leads, Settings
+from connector.adapter import Adapter, Desk, Files, Home, Leads, Settings, registry
+from connector.adapter.options import Options
 from connector.applying import Run, as_json, merged
 from connector.directories import options_of
 from connector.errors import ConfigError
-from connector.options import Options
 from connector.phone import is_number, is_sip
 from connector.pipeline.render import check_templates
 from connector.store import schema

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from connector import crm_http, registry
-from connector.adapter import Adapter, Home
+from connector import outbound
+from connector.adapter import Adapter, Home, registry
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.config import Config
-from connector.crm_http import CrmHttp, Unlimited
 from connector.errors import ConfigError, CrmError
 from connector.exotel.api.hosts import Hosts, discover
 from connector.pipeline.exotel_accounts import exotel_urls
@@ -119,13 +119,15 @@ async def check_exotel(
 def make_adapter(client: aiohttp.ClientSession, connection: Connection, box: SecretBox, config: Config) -> Adapter[Any]:
     """The connection's adapter, outside of quota and pause."""
     home = Home(config.home_url, box.token(f"home:{connection.id}"))
-    return registry.made_for(connection, CrmHttp(client, Unlimited()), home)
+    return registry.made_for(
+        connection.adapter, connection.settings, connection.options, CrmHttp(client, Unlimited()), home
+    )
 
 
 def session(tenant: Tenant, connections: Iterable[Connection], config: Config) -> aiohttp.ClientSession:
     """A session that may reach private addresses only where the operator named them, and this service itself."""
     urls = [*exotel_urls(tenant), config.home_url, *(one.settings.get("base_url") or "" for one in connections)]
-    return crm_http.session(frozenset(urlsplit(url).hostname or "" for url in urls))
+    return outbound.session(frozenset(urlsplit(url).hostname or "" for url in urls))
 
 
 def _title(connection: Connection) -> str:

@@ -24,15 +24,15 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
 from connector import apply as applying
-from connector import crm_http, logs, registry, users
-from connector.adapter import Adapter, Chat, Desk, Sales
+from connector import logs, outbound, users
+from connector.adapter import Adapter, Chat, Desk, Sales, registry
+from connector.adapter.options import RecordOptions
 from connector.app import DATABASE, HOME, create_app
 from connector.check import make_adapter
 from connector.config import Config
 from connector.demo_exotel import recordings_app
 from connector.directories import load
 from connector.kit.standins import standins
-from connector.options import RecordOptions
 from connector.pipeline.render import default_words
 from connector.pipeline.sandbox import rendered
 from connector.serve import Stop, run, serving
@@ -306,7 +306,7 @@ async def _agents(store: Store, config: Config, name: str) -> list[dict[str, Any
     """The CRM's own users, as an operator would enter them."""
     connection = store.db.transact(load, store.box).tenants[SID].connection(name)
     assert connection is not None
-    async with crm_http.session(frozenset({_HOST})) as client:
+    async with outbound.session(frozenset({_HOST})) as client:
         agents = await make_adapter(client, connection, store.box, config).list_agents()
     return [{"crm_id": one.id, "name": one.name, "email": one.email, "phone": one.phone or None} for one in agents]
 

@@ -16,14 +16,13 @@ from pydantic import SecretStr, ValidationError
 from sqlalchemy import Connection as Sql
 from sqlalchemy import RowMapping, select
 
-from connector import registry
-from connector.adapter import Adapter, Agent
+from connector.adapter import Adapter, Agent, registry
+from connector.adapter.options import Options
 from connector.applets import Applets
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api.hosts import region_of
 from connector.hours import parse_hours
 from connector.masking import Mask
-from connector.options import Options
 from connector.phone import parse_number
 from connector.store import schema
 from connector.store.database import Database

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from connector import registry
-from connector.adapter import Adapter, Chat, EditableNotes, Sales
+from connector.adapter import Adapter, Chat, EditableNotes, Sales, registry
+from connector.adapter.options import DeskOptions, Options, RecordOptions, TaskOptions
 from connector.exotel.model import Call, Digits
-from connector.options import DeskOptions, Options, RecordOptions, TaskOptions
 from connector.pipeline.plan import Target, plan
 from connector.tenants import Connection, Tenant
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from connector import registry
+from connector.adapter import registry
 from connector.errors import ConfigError
 
 #: File of the new folder -> its template in `connector/kit/template`; both in terms of the new names.

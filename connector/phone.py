@@ -10,11 +10,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
-from connector.options import Spelling
+#: How a number may be written; contacts are looked up by some of these.
+Spelling = Literal["e164", "digits", "national", "trunk_zero"]
 
 
 @dataclass(frozen=True, slots=True)

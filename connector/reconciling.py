@@ -18,12 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection as Sql
 
-from connector import crm_http, hooks
+from connector import hooks
 from connector.clock import SYSTEM
 from connector.commands import parse_time
 from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
+from connector.outbound import session
 from connector.output import print_json, print_table
 from connector.pipeline import statement as statements
 from connector.pipeline.accept import Received, event_of, store
@@ -151,7 +152,7 @@ async def _at_hand(db: Database, tenant: Tenant) -> AsyncIterator[None]:
     async def accept(received: Received) -> None:
         await store(db, event_of(received, tenant, frozenset()))
 
-    async with crm_http.session(hosts) as client:
+    async with session(hosts) as client:
         exotel = ExotelAccounts(db, client, lambda: directory, SYSTEM)
         async with Reconciler(db, _Alone(directory), exotel, accept, SYSTEM).running():
             yield

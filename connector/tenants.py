@@ -13,10 +13,10 @@ from typing import Any, Final, Literal
 from pydantic import SecretStr
 
 from connector.adapter import Agent
+from connector.adapter.options import Options
 from connector.applets import Applets
 from connector.hours import Hours
 from connector.masking import Mask
-from connector.options import Options
 
 #: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
 RETENTION_DAYS: Final = 90

@@ -18,6 +18,7 @@ from connector.adapter import (
     Agent,
     Caller,
     Chat,
+    ChatOptions,
     Checked,
     Entry,
     Kind,
@@ -28,7 +29,6 @@ from connector.adapter import (
     pasted_host,
 )
 from connector.errors import CannotTell, ConfigError, CrmError, NotFound, OutcomeUnknown, Rejected
-from connector.options import ChatOptions
 from connector_freshchat.lists import ROWS, listed, message_with, newest
 from connector_freshchat.wire import (
     NOT_LATEST,

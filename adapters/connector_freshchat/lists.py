@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from connector.crm_http import CrmHttp
+from connector.adapter import CrmHttp
 from connector.errors import CannotTell
 from connector_freshchat.wire import carries
 

@@ -19,6 +19,7 @@ from connector.adapter import (
     Caller,
     Checked,
     Desk,
+    DeskOptions,
     EditableNotes,
     Entry,
     Files,
@@ -33,7 +34,6 @@ from connector.adapter import (
     stamped,
 )
 from connector.errors import AuthFailed, CannotTell, ConfigError, CrmError, NotFound, Rejected
-from connector.options import DeskOptions
 from connector_freshdesk.fields import mandatory, number_of, part_of, ticket_fields
 from connector_freshdesk.wire import one_line, quota_of, search_for, subject_of
 

@@ -24,12 +24,12 @@ from connector.adapter import (
     Quota,
     Ref,
     Sales,
+    Spelling,
     Tasks,
     stamped,
 )
 from connector.errors import AuthFailed, CannotTell, ConfigError, CrmUnavailable, Rejected
 from connector.exotel.model import Call
-from connector.options import Spelling
 from connector_freshsales.bodies import activity_of, contact_of, note_of, phone_call_of, task_of
 from connector_freshsales.fields import mandatory, part_of
 from connector_freshsales.logs import LogId, Timeline, logged

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connector.adapter import Settings, pasted_host
-from connector.options import SalesOptions, TaskOptions
+from connector.adapter import SalesOptions, Settings, TaskOptions, pasted_host
 
 
 class FreshsalesSettings(Settings):

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.adapter import Kind, Ref
-from connector.crm_http import CrmHttp
+from connector.adapter import CrmHttp, Kind, Ref
 from connector.errors import CannotTell
 from connector_hubspot.fields import ties
 from connector_hubspot.wire import after

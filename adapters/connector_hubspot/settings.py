@@ -4,8 +4,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from connector.adapter import Settings
-from connector.options import DeskOptions, RecordOptions, SalesOptions, TaskOptions
+from connector.adapter import DeskOptions, RecordOptions, SalesOptions, Settings, TaskOptions
 
 _LOGIN = ("client_id", "client_secret", "refresh_token")
 

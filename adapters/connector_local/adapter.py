@@ -8,9 +8,22 @@ Quirks: creating is idempotent by `external_ref`; the desk's agents are the conn
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
-from connector.adapter import Adapter, Agent, Caller, Checked, Desk, EditableNotes, Entry, Kind, Lookup, Ref, Settings
+from connector.adapter import (
+    Adapter,
+    Agent,
+    Caller,
+    Checked,
+    Desk,
+    DeskOptions,
+    EditableNotes,
+    Entry,
+    Kind,
+    Lookup,
+    Options,
+    Ref,
+    Settings,
+)
 from connector.errors import CannotTell, CrmUnavailable
-from connector.options import DeskOptions, Options
 
 #: The desk's fields -> the entry's parts.
 _PARTS = {"assignee": "agent", "author": "agent", "body_html": "html", "contact_id": "contact"}

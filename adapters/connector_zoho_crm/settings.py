@@ -4,8 +4,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, SecretStr, field_validator
 
-from connector.adapter import Settings
-from connector.options import SalesOptions, TaskOptions
+from connector.adapter import SalesOptions, Settings, TaskOptions
 
 
 class DataCenter(NamedTuple):

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from connector.adapter import Settings
-from connector.options import DeskOptions, SalesOptions
+from connector.adapter import DeskOptions, SalesOptions, Settings
 
 DataCenter = Literal["us", "eu", "in", "au", "jp", "ca", "sa", "uk", "cn"]
 #: Data centre -> domain, the same for `accounts.` and `desk.` (reference zoho_desk.md §2.1).

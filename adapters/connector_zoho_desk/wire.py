@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from connector.adapter import Quota
-from connector.crm_http import retry_after
+from connector.adapter import Quota, retry_after
 from connector.exotel.model import Call
 
 #: What a contact's phone may hold (reference zoho_desk.md §5.1); a SIP address may be longer, or have other signs.

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import aiohttp
 from pydantic import SecretStr
 
-from connector import crm_http
 from connector.adapter import (
     Adapter,
     Agent,
@@ -28,11 +27,12 @@ from connector.adapter import (
     Sales,
     Tasks,
 )
-from connector.crm_http import CrmHttp, Unlimited
+from connector.adapter.http import CrmHttp, Unlimited
+from connector.adapter.oauth import MemoryTokens, Tokens
 from connector.errors import CannotTell, CrmError
 from connector.exotel.model import Call, Leg
 from connector.kit.wire import Wire
-from connector.oauth import MemoryTokens, Tokens
+from connector.outbound import session
 from connector.phone import caller_of
 
 #: The customer of every check; recordings may carry this number, and no other.
@@ -309,7 +309,7 @@ class Maker:
 @asynccontextmanager
 async def bench_at(url: str, make: Maker) -> AsyncIterator[Bench]:
     """A bench for the CRM at this origin."""
-    async with Wire(url).running() as wire, crm_http.session(frozenset({"127.0.0.1"})) as client:
+    async with Wire(url).running() as wire, session(frozenset({"127.0.0.1"})) as client:
         yield Bench(wire, client, make)
 
 

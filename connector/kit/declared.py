@@ -5,11 +5,10 @@ import re
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from connector import registry
-from connector.adapter import Adapter, Home
+from connector.adapter import Adapter, Home, registry
+from connector.adapter.options import DeskOptions
 from connector.errors import CrmError
 from connector.kit.bench import Refusal, idle, secret_fields, writes_of
-from connector.options import DeskOptions
 
 _SECRETIVE = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
 _LOOKUPS = {"unique", "listing", "search", "none"}

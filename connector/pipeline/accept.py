@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlencode
 
+from connector.adapter.options import DigitsRule
 from connector.errors import StoreBusy
 from connector.exotel.details import NO_RECORDING, RECORD
 from connector.exotel.model import ORDERS
-from connector.options import DigitsRule
 from connector.pipeline.plan import LAST_INPUT_S, QUIET_S
 from connector.store import queries
 from connector.store.database import Database

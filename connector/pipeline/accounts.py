@@ -13,10 +13,9 @@ from typing import Any, Final
 
 import aiohttp
 
-from connector import registry
-from connector.adapter import Adapter, Checked, Home
+from connector.adapter import Adapter, Checked, Home, registry
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.clock import Clock
-from connector.crm_http import CrmHttp, Unlimited
 from connector.errors import AuthFailed, ConfigError, CrmError
 from connector.pipeline.gate import Gate, GateState, Urgent
 from connector.pipeline.quota import Buckets, SharedQuota, in_memory
@@ -117,7 +116,9 @@ class Accounts:
         """A new adapter that spends from `budget`."""
         tokens = self._tokens.of(connection.credential_id) if connection.credential_id is not None else None
         home = Home(self._home_url(), self._box.token(f"home:{connection.id}"))
-        return registry.made_for(connection, CrmHttp(self._client, budget, tokens), home)
+        return registry.made_for(
+            connection.adapter, connection.settings, connection.options, CrmHttp(self._client, budget, tokens), home
+        )
 
     def gate(self, connection: Connection) -> Gate:
         """The gate of the connection's account."""

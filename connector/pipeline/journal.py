@@ -8,8 +8,8 @@ import json
 from dataclasses import replace
 
 from connector.adapter import Entry, Ref
+from connector.adapter.http import send_before
 from connector.clock import Clock
-from connector.crm_http import send_before
 from connector.errors import AuthFailed, CrmUnavailable, LeaseLost, NotFound, Rejected
 from connector.pipeline.render import sent
 from connector.store import queries

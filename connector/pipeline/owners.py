@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from connector import registry
-from connector.adapter import Adapter, Agent, Owners
+from connector.adapter import Adapter, Agent, Owners, registry
 from connector.clock import Clock
 from connector.errors import ConfigError, CrmUnavailable, NotFound
 from connector.pipeline.contacts import Contacts, caller_for

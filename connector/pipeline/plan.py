@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from connector.adapter import Adapter, Agent, Chat, Desk, Files, Kind, Ref, Sales, Tasks
+from connector.adapter.options import DeskOptions, RecordOptions, TaskOptions
 from connector.exotel import recordings
 from connector.exotel.model import Call, Outcome
-from connector.options import DeskOptions, RecordOptions, TaskOptions
 from connector.pipeline.links import FILE, Links, file_name
 from connector.tenants import Connection, Tenant
 

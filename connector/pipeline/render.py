@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from connector.adapter import Adapter, Agent, Entry, Ref, Sales
+from connector.adapter.options import ChatOptions, Options
 from connector.errors import ConfigError, Rejected
 from connector.exotel.model import Call, Outcome, Unreached
 from connector.masking import shown
-from connector.options import ChatOptions, Options
 from connector.phone import display
 from connector.pipeline.plan import Step, Target, answered_by, heard, talk_time, uses
 from connector.pipeline.sandbox import compiled, rendered

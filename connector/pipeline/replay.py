@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection as Sql
 from sqlalchemy import text
 
-from connector import registry
+from connector.adapter import registry
+from connector.adapter.options import Options
 from connector.errors import ConfigError, Rejected
-from connector.options import Options
 from connector.pipeline.fold import fold
 from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Step, Target, plan, settled, worded

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from tenacity import RetryCallState, wait_random_exponential
 
 from connector.adapter import Adapter
+from connector.adapter.http import send_before
 from connector.clock import Clock
-from connector.crm_http import send_before
 from connector.errors import (
     AuthFailed,
     ConfigError,

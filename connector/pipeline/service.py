@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector import crm_http, metrics, registry
-from connector.adapter import Adapter, Checked
+from connector import metrics
+from connector.adapter import Adapter, Checked, registry
+from connector.adapter.options import Options
 from connector.clock import SYSTEM, Clock
 from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api import Exotel
 from connector.exotel.api.records import User
 from connector.exotel.model import ORDERS
-from connector.options import Options
+from connector.outbound import session
 from connector.pipeline import replay as replaying
 from connector.pipeline.accept import WAIT_S, Received, event_of, store
 from connector.pipeline.accounts import Accounts
@@ -116,7 +117,7 @@ class Pipeline:
             await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
             await self._db.write(give_up_placing, (self._clock.now() + FIRST_LOOK_S,))
         async with (
-            crm_http.session(PrivateHosts(self._directories, self._home_url)) as client,
+            session(PrivateHosts(self._directories, self._home_url)) as client,
             Replicas(self._db, self._clock).running() as replicas,
         ):
             accounts = Accounts(

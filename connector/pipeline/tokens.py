@@ -8,9 +8,9 @@ from typing import Any, Final
 import aiohttp
 
 from connector.adapter import Grant
+from connector.adapter.oauth import Token, refresh
 from connector.clock import Clock
 from connector.errors import AuthFailed, CrmUnavailable
-from connector.oauth import Token, refresh
 from connector.store import refreshing
 from connector.store.database import Database
 from connector.store.refreshing import Refreshed, Standing, Wish

@@ -21,11 +21,12 @@ from standins.freshchat import SETTINGS, Account, standin
 from standins.freshchat.state import ALL_SCOPES, AVNISH, MANISH, TOPIC
 
 from connector.adapter import Agent, Caller, Entry, Home, Ref
-from connector.crm_http import CrmHttp, Unlimited, session
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import AuthFailed, CannotTell, ConfigError, NotFound, OutcomeUnknown, RateLimited, Rejected
 from connector.kit import AdapterSuite, Refusal
 from connector.kit.faults import Fault, Faults
 from connector.kit.wire import serving
+from connector.outbound import session
 from connector.phone import caller_of
 
 KEY = "fc-token-Qz7"

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from standins.freshdesk import Account, Limits, standin
 
 from connector.adapter import Agent, Caller, Entry, Home, Ref, stamp
-from connector.crm_http import CrmHttp, Unlimited, session
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import (
     AuthFailed,
     CannotTell,
@@ -35,6 +35,7 @@ from connector.errors import (
 from connector.kit import AdapterSuite, Refusal
 from connector.kit.faults import Fault, Faults
 from connector.kit.wire import serving
+from connector.outbound import session
 from connector.phone import caller_of
 
 KEY = "fd-key-Qz7"

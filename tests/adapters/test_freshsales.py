@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from standins.freshsales import SETTINGS, Account, standin
 
 from connector.adapter import Adapter, Agent, Caller, Entry, Home, Kind, Ref, stamp, stamped
-from connector.crm_http import CrmHttp, Unlimited, session
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import (
     AuthFailed,
     CannotTell,
@@ -37,6 +37,7 @@ from connector.kit import AdapterSuite, Refusal
 from connector.kit.bench import CALL
 from connector.kit.faults import Fault, Faults
 from connector.kit.wire import serving
+from connector.outbound import session
 from connector.phone import caller_of
 
 KEY = "fs-key-Qz7"

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from standins.hubspot import SCOPES, Account, Limits, standin
 
 from connector.adapter import Agent, Caller, Entry, Home, Quota, Ref
-from connector.crm_http import CrmHttp, Unlimited, session
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import (
     AuthFailed,
     CannotTell,
@@ -39,6 +39,7 @@ from connector.exotel.model import Call
 from connector.kit import AdapterSuite, Refusal
 from connector.kit.faults import Fault, Faults
 from connector.kit.wire import serving
+from connector.outbound import session
 from connector.phone import caller_of
 from tests.pipeline.world import tenant_file, world
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from standins.zoho_crm import SETTINGS, Account, standin
 
 from connector.adapter import Agent, Caller, Entry, Home, Quota, Ref
-from connector.crm_http import CrmHttp, Unlimited, session
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import (
     AuthFailed,
     CannotTell,
@@ -36,6 +36,7 @@ from connector.kit import AdapterSuite, Refusal
 from connector.kit.bench import CALL
 from connector.kit.faults import Fault, Faults
 from connector.kit.wire import serving
+from connector.outbound import session
 from connector.phone import caller_of
 
 TOKEN = SETTINGS["refresh_token"]

@@ -22,7 +22,7 @@ from standins.zoho_desk import SETTINGS, Account, standin
 from standins.zoho_desk.state import ALL_SCOPES
 
 from connector.adapter import Agent, Caller, Entry, Home, Ref
-from connector.crm_http import CrmHttp, Unlimited, session
+from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import (
     AuthFailed,
     CannotTell,
@@ -38,6 +38,7 @@ from connector.kit import AdapterSuite, Refusal
 from connector.kit.bench import CALL, RECORDING
 from connector.kit.faults import Fault, Faults
 from connector.kit.wire import serving
+from connector.outbound import session
 from connector.phone import caller_of
 
 AVNISH = Agent("4000000008692", "Avnish Gupta")

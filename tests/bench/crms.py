@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Final
 
-from connector import registry
+from connector.adapter import registry
 from connector.kit.standins import standins
 
 DEFAULT: Final = "freshdesk"

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
-from connector import crm_http, users
+from connector import outbound, users
 from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
 from connector.check import make_adapter
@@ -196,7 +196,7 @@ async def placed(
             apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, crm_id or "agent", **changes)), "f", {}), db, box)
             if crm_id is None:
                 tenant = db.transact(load, box).tenants[SID]
-                async with crm_http.session(frozenset({"127.0.0.1"})) as client:
+                async with outbound.session(frozenset({"127.0.0.1"})) as client:
                     first, *_ = await make_adapter(client, tenant.connections[0], box, config).list_agents()
                 apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, first.id, **changes)), "f", {}), db, box)
             token = db.transact(lambda sql: users.add_token(sql, users.add_user(sql, new_token(), None)))

@@ -45,7 +45,7 @@ from connector_freshdesk import Freshdesk  # noqa: E402
 from sqlalchemy import Connection, Engine, event  # noqa: E402
 
 from connector import cli  # noqa: E402
-from connector.crm_http import CrmHttp  # noqa: E402
+from connector.adapter.http import CrmHttp  # noqa: E402
 from connector.pipeline import dispatch  # noqa: E402
 from connector.pipeline.journal import Journal  # noqa: E402
 from connector.store.sqlite import SqliteStore  # noqa: E402

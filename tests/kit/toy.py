@@ -16,6 +16,7 @@ from connector.adapter import (
     Chat,
     Checked,
     Desk,
+    DeskOptions,
     EditableNotes,
     Entry,
     Files,
@@ -33,7 +34,6 @@ from connector.adapter import (
 from connector.errors import CannotTell, CrmError, Rejected
 from connector.exotel import Call
 from connector.kit import AdapterSuite, Refusal
-from connector.options import DeskOptions
 
 KEY = "toy-key-123"
 #: Tasks are found by a search that lags.

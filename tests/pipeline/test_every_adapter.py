@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector import registry
+from connector.adapter import registry
 from connector.kit.faults import Fault
 from connector.store import queries
 from tests.pipeline.world import CALLER, PUBLIC_URL, ManualClock, World, standin_of, world

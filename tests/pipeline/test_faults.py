@@ -301,7 +301,7 @@ async def test_frozen_between_started_and_the_bytes_beyond_its_lease(
             if not frozen.is_set():
                 frozen.set()
                 w.clock.advance(70)
-                from connector.crm_http import send_before
+                from connector.adapter.http import send_before
 
                 # A frozen process wakes up with its monotonic clock beyond what it may still send.
                 send_before.set((send_before.get() or 0) - 70)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connector import registry
+from connector.adapter import registry
 from connector.phone import spellings_of
 from tests.pipeline.test_every_adapter import CRMS, done
 from tests.pipeline.world import EXOPHONE, World, standin_of, tenant_file, world

@@ -110,7 +110,7 @@ async def test_a_machine_whose_clock_is_behind_does_not_refresh_for_each_request
     async with stage(tmp_path) as (service, db, box, grant), aiohttp.ClientSession() as client:
         replicas_clock = ManualClock()
         behind = time.time() - 3600
-        monkeypatch.setattr("connector.oauth.time.time", lambda: behind)
+        monkeypatch.setattr("connector.adapter.oauth.time.time", lambda: behind)
         tokens = SharedTokens(db, box, client, replicas_clock)
         assert {await tokens.token(7, grant, None) for _ in range(3)} == {"token-1"}
         assert len(service.bodies) == 1

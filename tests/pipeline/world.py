@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
-from connector import crm_http
 from connector.apply import apply
 from connector.check import make_adapter
 from connector.config import Config
 from connector.directories import Directories
 from connector.kit.faults import Faults
 from connector.kit.standins import standins
+from connector.outbound import session
 from connector.pipeline.accept import Received
 from connector.pipeline.service import Pipeline
 from connector.store.database import Database
@@ -264,7 +264,7 @@ async def _outlive_claims(made: World) -> None:
 
 async def _own_agents(made: World, config: Config) -> list[dict[str, str]]:
     """The CRM's first user as the agent whom calls ring, as somebody would have mapped him."""
-    async with crm_http.session(frozenset({"127.0.0.1"})) as client:
+    async with session(frozenset({"127.0.0.1"})) as client:
         first, *_ = await make_adapter(client, made.tenant.connections[0], made.box, config).list_agents()
     made.account.requests.clear()
     made.account.answers.clear()

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from connector import registry
-from connector.adapter import Files
+from connector.adapter import Files, registry
 from connector.pipeline import recordings as pipeline_recordings
 from connector.store import queries, revoking
 from tests.pipeline.world import PUBLIC_URL, SID, World, world

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector import registry
-from connector.adapter import Files
+from connector.adapter import Files, registry
 from connector.errors import ConfigError
 from connector.kit.faults import Fault
 from tests.pipeline.test_every_adapter import after, done, held, nothing_doubled

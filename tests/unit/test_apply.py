@@ -11,13 +11,12 @@ from pydantic import Field, SecretStr
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select, update
 
-from connector import registry
-from connector.adapter import Adapter, Caller, Checked, Entry, Kind, Ref, Sales, Settings
+from connector.adapter import Adapter, Caller, Checked, Entry, Kind, Ref, Sales, Settings, registry
+from connector.adapter.options import Options
 from connector.apply import Applied, apply_file
 from connector.directories import Directories, load
 from connector.errors import ConfigError
 from connector.exotel.model import Call
-from connector.options import Options
 from connector.store import schema
 from connector.store.database import Database
 from connector.store.migrate import migrate

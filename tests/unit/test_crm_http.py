@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import aiohttp
 import pytest
 
-from connector import crm_http, outbound
+from connector import outbound
 from connector.adapter import Adapter, Agent, Caller, Checked, Home, Kind, Ref, Settings
-from connector.crm_http import CrmHttp, Unlimited, retry_after, send_before, session
+from connector.adapter.http import CrmHttp, Unlimited, retry_after, send_before
 from connector.errors import (
     AuthFailed,
     ConfigError,
@@ -25,7 +25,7 @@ from connector.errors import (
     RateLimited,
     Rejected,
 )
-from connector.outbound import PublicOnly, is_public
+from connector.outbound import PublicOnly, is_public, session
 from tests.unit.peer import Answer, Peer, cuts, hangs, peer, says
 
 LOCAL = frozenset({"127.0.0.1", "localhost"})
@@ -308,7 +308,7 @@ class TestRepeating:
             assert len(crm.requests) == 1
 
     async def test_slow_failures_are_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(crm_http, "_REPEAT_READS_FOR_S", 0.05)
+        monkeypatch.setattr("connector.adapter.http._REPEAT_READS_FOR_S", 0.05)
         async with peer(hangs()) as crm, client(crm.url, timeout_s=0.1) as http:
             with pytest.raises(CrmUnavailable):
                 await http.get("notes")

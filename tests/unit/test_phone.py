@@ -5,8 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.adapter import Caller
-from connector.options import Spelling
-from connector.phone import caller_of, display, is_number, is_sip, parse_number, same_number
+from connector.phone import Spelling, caller_of, display, is_number, is_sip, parse_number, same_number
 
 ALL: tuple[Spelling, ...] = ("e164", "trunk_zero", "digits", "national")
 

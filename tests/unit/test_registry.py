@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from connector_local import LocalDesk
 
-from connector import registry
-from connector.adapter import Adapter, Settings
+from connector.adapter import Adapter, Settings, registry
 from connector.errors import ConfigError
 
 

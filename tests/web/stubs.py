@@ -9,9 +9,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
+from connector.adapter.options import Options
 from connector.errors import StoreBusy
 from connector.logs import server_logger
-from connector.options import Options
 from connector.pipeline.accept import Received
 from connector.store.queries.texts import TextFate
 from connector.tenants import Connection, Directory, Ingress, Tenant

@@ -14,12 +14,12 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
-from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
 from connector import metrics
-from connector.adapter import Adapter
+from connector.adapter.dialect import Dialect
+from connector.adapter.oauth import MemoryTokens, Tokens
 from connector.errors import (
     AuthFailed,
     ConfigError,
@@ -31,10 +31,8 @@ from connector.errors import (
     RateLimited,
     Rejected,
 )
-from connector.oauth import MemoryTokens, Tokens
 from connector.outbound import Progress, lost, passing, whole
 from connector.outbound import retry_after as retry_after
-from connector.outbound import session as session
 from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Monotonic time before which the bytes of a write must leave: the end of the claim minus the CRM's settling time.
@@ -94,11 +92,11 @@ class CrmHttp:
         self._client = client
         self._budget = budget
         self._tokens = tokens or MemoryTokens(client)
-        self._adapter: Adapter[Any] | None = None
+        self._adapter: Dialect[Any] | None = None
         #: Path and query -> when it is asked again (monotonic), and the answer.
         self._known: dict[str, tuple[float, Answer]] = {}
 
-    def bind(self, adapter: Adapter[Any]) -> None:
+    def bind(self, adapter: Dialect[Any]) -> None:
         """Names the adapter whose root, headers and error tables apply."""
         self._adapter = adapter
 
@@ -217,7 +215,7 @@ class CrmHttp:
 
     async def _sent(
         self,
-        adapter: Adapter[Any],
+        adapter: Dialect[Any],
         method: str,
         path: str,
         *,
@@ -275,7 +273,7 @@ class CrmHttp:
         raise self._error(adapter, status, answered, decoded, writes=writes, bucket=bucket)
 
     def _error(
-        self, adapter: Adapter[Any], status: int, headers: Mapping[str, str], body: Any, *, writes: bool, bucket: str
+        self, adapter: Dialect[Any], status: int, headers: Mapping[str, str], body: Any, *, writes: bool, bucket: str
     ) -> CrmError | ConfigError:
         code = adapter.error_code(body)
         kind = adapter.errors.get((status, code)) or adapter.errors.get((status, None))
@@ -303,11 +301,9 @@ class CrmHttp:
         return kind(text, status=status, log=logged)
 
 
-def _discreet(text: str, adapter: Adapter[Any]) -> str:
+def _discreet(text: str, adapter: Dialect[Any]) -> str:
     """A CRM's words without what it repeats of ours: a key, a number."""
-    values = [getattr(adapter.settings, name) for name in type(adapter.settings).model_fields]
-    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    for secret in filter(None, (*secrets, adapter.home.token)):
+    for secret in adapter.secrets():
         text = text.replace(secret, HIDDEN)
     return mask_numbers(redact(text))
 

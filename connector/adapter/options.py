@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Spelling = Literal["e164", "digits", "national", "trunk_zero"]
+from connector.phone import Spelling
+
 DigitsRule = Literal["show", "mask", "drop"]
 Template = Annotated[str, StringConstraints(max_length=8192)]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import aiohttp
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
 
-from connector.adapter import Grant
+from connector.adapter.records import Grant
 from connector.errors import AuthFailed, CrmUnavailable, RateLimited
 
 #: A token that runs out within this time is not used any more: the request has to arrive, too.

@@ -3,16 +3,19 @@
 import inspect
 import logging
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
-from connector.adapter import Adapter, Chat, Desk, EditableNotes, Files, Home, Leads, Owners, Sales, Settings, Tasks
-from connector.crm_http import CrmHttp
+from connector.adapter.contract import Adapter
+from connector.adapter.families import Chat, Desk, EditableNotes, Files, Leads, Owners, Sales, Tasks
+from connector.adapter.http import CrmHttp
+from connector.adapter.options import Options
+from connector.adapter.records import Home
+from connector.adapter.settings import Settings
 from connector.errors import ConfigError
-from connector.options import Options
-from connector.tenants import Connection
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +55,10 @@ def get(name: str) -> type[Adapter[Any]]:
         raise ConfigError(f"there is no adapter {name!r}; known adapters: {known}") from None
 
 
-def made_for(connection: Connection, http: CrmHttp, home: Home) -> Adapter[Any]:
-    """The connection's adapter, speaking through `http`. Raises `ConfigError` where it is not installed."""
-    cls = get(connection.adapter)
-    adapter = cls(cls.settings_model.model_validate(dict(connection.settings)), http, home, connection.options)
+def made_for(name: str, settings: Mapping[str, Any], options: Options, http: CrmHttp, home: Home) -> Adapter[Any]:
+    """The adapter of this name, speaking through `http`. Raises `ConfigError` where it is not installed."""
+    cls = get(name)
+    adapter = cls(cls.settings_model.model_validate(dict(settings)), http, home, options)
     http.bind(adapter)
     return adapter
 
@@ -78,7 +81,7 @@ def problems(adapter: object) -> list[str]:
     if not _is_subclass(getattr(adapter, "settings_model", None), Settings):
         found.append("its settings_model is not a subclass of connector.adapter.Settings")
     if not _is_subclass(adapter.options_model, Options):
-        found.append("its options_model is not a subclass of connector.options.Options")
+        found.append("its options_model is not a subclass of connector.adapter.options.Options")
     if not issubclass(adapter, (Desk, Sales, Chat)):
         found.append("it is none of Desk, Sales, Chat")
     return found
