@@ -11,7 +11,7 @@ from aiohttp import web
 from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.directories import Directories
-from connector.logs import server_logger
+from connector.observe.logs import server_logger
 from connector.pipeline.periodic import Periodic
 from connector.pipeline.retention import EVERY_S, Retention
 from connector.pipeline.service import Pipeline

@@ -24,7 +24,7 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
 from connector import apply as applying
-from connector import logs, outbound, users
+from connector import outbound, users
 from connector.adapter import Adapter, Chat, Desk, Sales, registry
 from connector.adapter.options import RecordOptions
 from connector.app import DATABASE, HOME, create_app
@@ -33,6 +33,7 @@ from connector.config import Config
 from connector.demo_exotel import recordings_app
 from connector.directories import load
 from connector.kit.standins import standins
+from connector.observe import logs
 from connector.pipeline.render import default_words
 from connector.pipeline.sandbox import rendered
 from connector.serve import Stop, run, serving

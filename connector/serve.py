@@ -15,10 +15,10 @@ from typing import Any, Final
 from aiohttp import web
 from filelock import FileLock, Timeout
 
-from connector import logs
 from connector.app import create_app
 from connector.config import Config
 from connector.errors import ConnectorError
+from connector.observe import logs
 from connector.sockets import inherited_sockets, listen
 from connector.store.opening import readable
 from connector.web.keys import HOME

@@ -23,9 +23,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, TypeVar
 
-from connector import logs
 from connector.config import Config
 from connector.errors import ConfigError, ConnectorError
+from connector.observe import logs
 from connector.sockets import inherited_sockets, reserved
 
 log = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ def _work(
 
     # Before the first metric is made. By index and not by process: a worker that is started anew counts on.
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]  # no types there
-    from connector import metrics
+    from connector.observe import metrics
     from connector.serve import serve_as_worker
 
     metrics.join_workers(index)

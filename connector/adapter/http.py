@@ -17,7 +17,6 @@ import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
-from connector import metrics
 from connector.adapter.dialect import Dialect
 from connector.adapter.oauth import MemoryTokens, Tokens
 from connector.errors import (
@@ -31,9 +30,10 @@ from connector.errors import (
     RateLimited,
     Rejected,
 )
+from connector.observe import metrics
+from connector.observe.redact import HIDDEN, mask_numbers, redact
 from connector.outbound import Progress, lost, passing, whole
 from connector.outbound import retry_after as retry_after
-from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Monotonic time before which the bytes of a write must leave: the end of the claim minus the CRM's settling time.
 send_before: ContextVar[float | None] = ContextVar("send_before", default=None)

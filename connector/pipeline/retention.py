@@ -29,8 +29,8 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
-from connector import metrics
 from connector.clock import Clock
+from connector.observe import metrics
 from connector.store import queries, space
 from connector.store.database import Database
 from connector.store.queries import Place, Prune, Unseen

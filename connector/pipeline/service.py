@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector import metrics
 from connector.adapter import Adapter, Checked, registry
 from connector.adapter.options import Options
 from connector.clock import SYSTEM, Clock
@@ -18,6 +17,7 @@ from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api import Exotel
 from connector.exotel.api.records import User
 from connector.exotel.model import ORDERS
+from connector.observe import metrics
 from connector.outbound import session
 from connector.pipeline import replay as replaying
 from connector.pipeline.accept import WAIT_S, Received, event_of, store

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, literal_column, not_, or_, select
 
+from connector.observe.metrics import Backlog, Gates
 from connector.store import schema
 from connector.store.queries.placements import Placement, find_placement, placement_of_call
 
@@ -110,31 +111,6 @@ class PrunedCall:
     created_at: float
     pruned_at: float
     records: tuple[RecordRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How many deliveries of an adapter are not done.
-
-    `due`: how many of them could be worked on now, and nobody does; `oldest_due_s`: since when the oldest of these.
-    What waits for a time, or for an account that lets nothing through, is none: more replicas would not help it.
-    """
-
-    adapter: str
-    state: str
-    reason: str | None
-    count: int
-    due: int
-    oldest_due_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class GateState:
-    """How many CRM accounts of an adapter are open, broken (circuit) or paused."""
-
-    adapter: str
-    state: str
-    count: int
 
 
 def token(connection: Connection, hash_: str) -> TokenRow | None:
@@ -337,7 +313,7 @@ def backlog(connection: Connection, now: float) -> list[Backlog]:
     return rows
 
 
-def gates(connection: Connection, now: float) -> list[GateState]:
+def gates(connection: Connection, now: float) -> list[Gates]:
     """The accounts' gates, by adapter."""
     gate = schema.gate.c
     state = case((gate.paused, "paused"), (gate.open_until > now, "broken"), else_="open")
@@ -347,7 +323,7 @@ def gates(connection: Connection, now: float) -> list[GateState]:
         .join_from(accounts, schema.gate, gate.account == accounts.c.account, isouter=True)
         .group_by(accounts.c.adapter, state)
     )
-    return [GateState(*row) for row in connection.execute(query)]
+    return [Gates(*row) for row in connection.execute(query)]
 
 
 def _calls() -> Select[Any]:

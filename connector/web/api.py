@@ -16,9 +16,9 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
-from connector import metrics
 from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
+from connector.observe import metrics
 from connector.phone import parse_number
 from connector.pipeline import statement as statements
 from connector.pipeline.dialling import Wish

@@ -14,12 +14,12 @@ from typing import Any, Final, Literal
 
 from aiohttp import hdrs, web
 
-from connector import metrics
 from connector.applets import VERSION, Connect
 from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, Rejected, StoreBusy
 from connector.exotel.model import CallEvent
 from connector.exotel.parse import parse_request
+from connector.observe import metrics
 from connector.pipeline import prompts
 from connector.pipeline.routing import WAIT_S, Asked, Ring, Routing, fallback
 from connector.tenants import Tenant

@@ -13,11 +13,11 @@ from typing import Any, Final, Protocol
 
 from aiohttp import hdrs, web
 
-from connector import metrics
 from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, StoreBusy
 from connector.exotel.parse import call_sid_of, kind_of
 from connector.exotel.wire import count_of, fold_keys, merge, text_of, time_of, word_of
+from connector.observe import metrics
 from connector.pipeline.accept import Received
 from connector.store.queries.texts import TextFate
 from connector.tenants import Tenant

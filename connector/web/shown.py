@@ -12,11 +12,11 @@ from connector.exotel import details as details_
 from connector.exotel import parse_request
 from connector.exotel.model import ORDERS, CallEvent
 from connector.exotel.wire import merge
+from connector.observe.redact import redact, redact_all
 from connector.phone import parse_number
 from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
 from connector.pipeline.statement import Statement, numbers
-from connector.redact import redact, redact_all
 from connector.store.queries.placements import Placement
 from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants import Tenant

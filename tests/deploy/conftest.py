@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from connector import metrics
-from connector.store.views import Backlog, GateState
+from connector.observe import metrics
+from connector.observe.metrics import Backlog, Gates
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def exposed() -> dict[str, set[str]]:
     metrics.crm_answered("freshdesk", 200, 0.1)
     text = metrics.exposition(
         [Backlog("freshdesk", "pending", "retrying", count=1, due=1, oldest_due_s=2.0)],
-        [GateState("freshdesk", "paused", 1)],
+        [Gates("freshdesk", "paused", 1)],
     ).decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from connector.adapter.options import Options
 from connector.errors import StoreBusy
-from connector.logs import server_logger
+from connector.observe.logs import server_logger
 from connector.pipeline.accept import Received
 from connector.store.queries.texts import TextFate
 from connector.tenants import Connection, Directory, Ingress, Tenant

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from connector import logs
+from connector.observe import logs
 from tests.web.stubs import (
     HOOK,
     KEY,

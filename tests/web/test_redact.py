@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.redact import mask_numbers, redact, redact_all, redact_for_log
+from connector.observe.redact import mask_numbers, redact, redact_all, redact_for_log
 
 URL = "https://demo_key:demo:token@hooks.example.com/h/hook-token_1/answered?CallSid=1&key=s3cret&event=pop"
 

@@ -12,13 +12,13 @@ from pydantic import SecretStr
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 from yarl import URL
 
-from connector import metrics
 from connector.errors import RateLimited
 from connector.exotel.api.answers import UNREADABLE, decode, problem_of
 from connector.exotel.api.hosts import Hosts, basic, discover
 from connector.exotel.api.refusals import error_of
+from connector.observe import metrics
+from connector.observe.redact import HIDDEN, mask_numbers, redact
 from connector.outbound import Progress, lost, passing, whole
-from connector.redact import HIDDEN, mask_numbers, redact
 
 #: Who is waiting. The account has one budget of 200 requests a minute; the less urgent, the more of it is left.
 Urgency = Literal["caller", "recording", "reconcile", "backfill"]

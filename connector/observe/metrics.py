@@ -5,6 +5,7 @@ import os
 from collections import Counter as Counted
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,31 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessColl
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from connector.store.views import Backlog, GateState
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many deliveries of an adapter are not done.
+
+    `due`: how many of them could be worked on now, and nobody does; `oldest_due_s`: since when the oldest of these.
+    What waits for a time, or for an account that lets nothing through, is none: more replicas would not help it.
+    """
+
+    adapter: str
+    state: str
+    reason: str | None
+    count: int
+    due: int
+    oldest_due_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """How many CRM accounts of an adapter are open, broken (circuit) or paused."""
+
+    adapter: str
+    state: str
+    count: int
+
 
 REGISTRY: Final = CollectorRegistry()
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -94,7 +119,7 @@ def crm_answered(adapter: str, status: int | None, seconds: float) -> None:
     _CRM_SECONDS.labels(adapter).observe(seconds)
 
 
-def exposition(backlog: Iterable[Backlog], gates: Iterable[GateState]) -> bytes:
+def exposition(backlog: Iterable[Backlog], gates: Iterable[Gates]) -> bytes:
     """All metrics as Prometheus reads them; the queue's are those of this moment.
 
     Of several workers whichever is asked answers for all of them.
@@ -117,7 +142,7 @@ def _accepted(dialect: str, kind: str) -> Counter:
 class _Snapshot:
     """Gauges of what the store says now."""
 
-    def __init__(self, backlog: Iterable[Backlog], gates: Iterable[GateState]) -> None:
+    def __init__(self, backlog: Iterable[Backlog], gates: Iterable[Gates]) -> None:
         self._backlog = list(backlog)
         self._gates = list(gates)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TextIO
 
 from aiohttp.http_exceptions import HttpProcessingError
 
-from connector.redact import redact, redact_for_log
+from connector.observe.redact import redact, redact_for_log
 
 #: Fields that say which piece of work a line is about, in this order; they are ids, whose digits stay.
 _IDS: Final = (
