@@ -15,9 +15,9 @@ from connector.observe.logs import server_logger
 from connector.pipeline.periodic import Periodic
 from connector.pipeline.retention import EVERY_S, Retention
 from connector.pipeline.service import Pipeline
-from connector.store.clock import DatabaseClock
-from connector.store.database import Database
-from connector.store.migrate import require_current, upgrade
+from connector.store.engine.clock import DatabaseClock
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import require_current, upgrade
 from connector.store.secrets import open_box
 from connector.tenants import Directory, Tenant
 from connector.users import ensure_operator_token

@@ -18,8 +18,9 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from connector.apply_applets import checked
 from connector.apply_connections import Connections, Owner
 from connector.applying import Applied, Run, as_json, merged
-from connector.store import schema, trail
-from connector.store.database import Database
+from connector.store import schema
+from connector.store.engine.database import Database
+from connector.store.queries import trail
 from connector.store.secrets import SecretBox
 from connector.tenantfile import TenantFile, TenantPart, read, refuse
 from connector.tenants import RETENTION_DAYS

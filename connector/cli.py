@@ -275,7 +275,7 @@ def new_adapter(name: str) -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    from connector.store.migrate import migrate
+    from connector.store.engine.migrate import migrate
 
     click.echo(f"The database is at schema {migrate(_config().database_url)}.")
 
@@ -351,7 +351,7 @@ def user_add(name: str, token: bool, numbers: bool, tenant: str | None, operator
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def backup(file: Path) -> None:
     """Copy a running SQLite store, with its key file. To restore, start on the copy."""
-    from connector.backup import backup
+    from connector.store.backup import backup
 
     for path in backup(_config(), file):
         click.echo(path)

@@ -28,10 +28,11 @@ from connector.pipeline.replay import Replayed, Wish
 from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target
-from connector.store import lists, queries, revoking, views
-from connector.store.clock import now_of
+from connector.store.engine.clock import now_of
 from connector.store.opening import Store, opened
-from connector.store.regions import keep_regions
+from connector.store.queries import lists, revocations, views
+from connector.store.queries import recordings as recording_queries
+from connector.store.queries.regions import keep_regions
 from connector.store.secrets import rekey as reseal
 from connector.tenants import Directory
 
@@ -239,13 +240,13 @@ def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json
     with opened(config, make=False) as store:
         tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
         if revoke is not None:
-            if not store.db.transact(queries.recordings, tenant.id, revoke):
+            if not store.db.transact(recording_queries.recordings, tenant.id, revoke):
                 raise ConfigError(f"{sid} has no recording of a call {revoke!r}")
-            (count,) = store.db.transact(revoking.revoke, [(tenant.id, revoke, "cli", time.time())])
+            (count,) = store.db.transact(revocations.revoke, [(tenant.id, revoke, "cli", time.time())])
             words = f"Withdrew {count} {'link' if count == 1 else 'links'}."
             click.echo(words if count else "They were withdrawn before.")
             return
-        found = store.db.transact(lambda sql: queries.recordings(sql, tenant.id, limit=limit))
+        found = store.db.transact(lambda sql: recording_queries.recordings(sql, tenant.id, limit=limit))
     for_all = tenant.recordings.open_to == "anyone_with_link"
     rows = [
         {
@@ -274,7 +275,7 @@ def rekey(config: Config) -> None:
                 count = reseal(config, store.db)
         else:
             count = reseal(config, store.db)
-        links = store.db.transact(queries.count_links)
+        links = store.db.transact(recording_queries.count_links)
     click.echo(f"Sealed {count} values with the newest key.")
     if links and config.secret_key is None:
         click.echo("Links to recordings ended with the old key: `connector replay` writes new ones into the CRMs.")

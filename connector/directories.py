@@ -25,7 +25,7 @@ from connector.hours import parse_hours
 from connector.masking import Mask
 from connector.phone import parse_number
 from connector.store import schema
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox
 from connector.tenants import RETENTION_DAYS, CallRules, Connection, Directory, Ingress, RecordingAccess, Tenant
 

@@ -18,7 +18,8 @@ from sqlalchemy import select, update
 
 from connector.config import Config
 from connector.errors import ConfigError
-from connector.store import schema, trail
+from connector.store import schema
+from connector.store.queries import trail
 from connector.store.secrets import SecretBox
 from connector.tenants import Directory, Tenant
 

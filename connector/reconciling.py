@@ -32,10 +32,10 @@ from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
 from connector.pipeline.reconcile import Reconciler
 from connector.pipeline.statement import Statement, numbers
 from connector.pipeline.sweeping import KEPT_S
-from connector.store import leases, sweeps
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.opening import opened
-from connector.store.sweeps import Sweep
+from connector.store.queries import leases, sweeps
+from connector.store.queries.sweeps import Sweep
 from connector.tenants import Directory, Tenant
 
 _DAYS: Final = 7

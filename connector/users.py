@@ -11,8 +11,9 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import insert, select
 
 from connector.errors import ConfigError
-from connector.store import schema, trail
-from connector.store.database import Database
+from connector.store import schema
+from connector.store.engine.database import Database
+from connector.store.queries import trail
 
 #: What every token may do.
 SCOPES: Final = ("read", "replay", "call")

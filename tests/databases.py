@@ -15,8 +15,9 @@ import asyncpg
 from sqlalchemy import URL, Connection, make_url, select
 
 from connector.config import Config
-from connector.store import migrate, schema
-from connector.store.database import Database
+from connector.store import schema
+from connector.store.engine import migrate
+from connector.store.engine.database import Database
 
 _EMPTIED = (
     "set lock_timeout = '1s';"

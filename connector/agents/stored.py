@@ -14,7 +14,8 @@ from sqlalchemy import delete, insert, select, update
 
 from connector.applying import as_json
 from connector.phone import is_number, is_sip, parse_number
-from connector.store import schema, trail
+from connector.store import schema
+from connector.store.queries import trail
 
 Origin = Literal["file", "import", "sync"]
 Result = Literal["added", "changed", "unchanged", "removed", "kept", "refused"]

@@ -16,8 +16,8 @@ from connector.errors import StoreBusy
 from connector.exotel.details import NO_RECORDING, RECORD
 from connector.exotel.model import ORDERS
 from connector.pipeline.plan import LAST_INPUT_S, QUIET_S
-from connector.store import queries
-from connector.store.database import Database
+from connector.store.engine.database import Database
+from connector.store.queries import events
 from connector.tenants import Connection, Tenant
 
 #: A busy store is waited for this long; Exotel does not send a popup or passthru again.
@@ -50,7 +50,7 @@ class Received:
     source: str = "exotel"
 
 
-def event_of(received: Received, tenant: Tenant, paused: Set[str]) -> queries.NewEvent:
+def event_of(received: Received, tenant: Tenant, paused: Set[str]) -> events.NewEvent:
     """What is stored for a request. `paused`: accounts whose deliveries wait for a person."""
     received = _without_secrets_of_callers(received, tenant)
     at = received.received_at
@@ -62,7 +62,7 @@ def event_of(received: Received, tenant: Tenant, paused: Set[str]) -> queries.Ne
         and received.kind not in _KEPT_ALONE
     ]
     priority, due_at, reopen_at = _when(received.kind, at)
-    return queries.NewEvent(
+    return events.NewEvent(
         tenant_id=received.tenant_id,
         call_sid=received.call_sid,
         kind=received.kind,
@@ -138,10 +138,10 @@ def _strictest(rules: Sequence[DigitsRule]) -> DigitsRule:
     return "drop" if "drop" in rules else "mask" if "mask" in rules else "show"
 
 
-async def store(db: Database, event: queries.NewEvent) -> bool:
+async def store(db: Database, event: events.NewEvent) -> bool:
     """Stores the event, waiting for a busy store. Returns whether it was new. Raises `StoreBusy` after four seconds."""
     try:
         async with asyncio.timeout(WAIT_S):
-            return await db.write_patiently(queries.accept, event, for_s=WAIT_S)
+            return await db.write_patiently(events.accept, event, for_s=WAIT_S)
     except TimeoutError as error:
         raise StoreBusy("The store did not answer in time.") from error

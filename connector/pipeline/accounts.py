@@ -21,9 +21,9 @@ from connector.pipeline.gate import Gate, GateState, Urgent
 from connector.pipeline.quota import Buckets, SharedQuota, in_memory
 from connector.pipeline.replicas import Replicas
 from connector.pipeline.tokens import SharedTokens
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import GateRow, ProbeClaim
+from connector.store.engine.database import Database
+from connector.store.queries import deliveries, gates
+from connector.store.queries.gates import GateRow, ProbeClaim
 from connector.store.secrets import SecretBox
 from connector.tenants import Connection, Directory
 
@@ -74,7 +74,7 @@ class Accounts:
 
     async def look(self) -> None:
         """Learns what other replicas wrote of their gates since the last look. Raises `StoreBusy`."""
-        for row in await self._db.read(queries.gates, self._newest_at - _OVERLAP_S):
+        for row in await self._db.read(gates.gates, self._newest_at - _OVERLAP_S):
             self._newest_at = max(self._newest_at, row.updated_at)
             gate = self.gates.get(row.account)
             known = gate.state if gate is not None else self._stored.get(row.account)
@@ -204,7 +204,7 @@ class Accounts:
             if (gate.state.probe_at or 0) > due_before:
                 continue
             claim = ProbeClaim(account, due_before, now, now + _PROBE_LEASE_S)
-            if not await self._db.write(queries.claim_probes, claim):
+            if not await self._db.write(gates.claim_probes, claim):
                 continue
             try:
                 await self.check(connection)
@@ -239,7 +239,7 @@ class Accounts:
     async def _write(self, gate: Gate) -> bool:
         self._note_pause(gate.account, gate.state.paused)
         written = await self._db.write(
-            queries.write_gates, (GateRow(gate.account, **asdict(gate.state)), self._clock.now())
+            gates.write_gates, (GateRow(gate.account, **asdict(gate.state)), self._clock.now())
         )
         if written is None:
             gate.state.version += 1
@@ -262,7 +262,7 @@ class Accounts:
 
     async def _rename(self, was: str, reason: str, gate: Gate) -> None:
         renames: list[Awaitable[None]] = [
-            self._db.write(queries.mark, {"was": was, "reason": reason, "connection_id": connection.id})
+            self._db.write(deliveries.mark, {"was": was, "reason": reason, "connection_id": connection.id})
             for connection in self._all_of(gate.account)
         ]
         for rename in renames:

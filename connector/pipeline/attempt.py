@@ -23,7 +23,7 @@ from connector.pipeline.recordings import Recordings
 from connector.pipeline.records import Records
 from connector.pipeline.render import digest, facts, optional, render, without
 from connector.pipeline.waiting import Waiting
-from connector.store.queries import StepRow
+from connector.store.queries.deliveries import StepRow
 
 #: Times that a write is sent in one attempt: whole, without what was refused, without what was refused then.
 _TIMES_SENT: Final = 3

@@ -13,9 +13,9 @@ from connector.errors import CannotTell, LeaseLost, OutcomeUnknown, StoreBusy
 from connector.phone import caller_of
 from connector.pipeline.journal import LEASE_S, NOTHING_WRITTEN, Journal
 from connector.pipeline.waiting import Waiting
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import ContactClaim, ContactRow
+from connector.store.engine.database import Database
+from connector.store.queries import callers, contacts
+from connector.store.queries.contacts import ContactClaim, ContactRow
 from connector.tenants import Connection, Tenant
 
 _REMEMBERED: Final = 20_000
@@ -77,21 +77,21 @@ class Contacts:
         known = self._recall((connection.id, caller.key))
         if known is not None and known.ref_id is not None:
             return Ref(known.kind or "contact", known.ref_id, known.url)  # type: ignore[arg-type]
-        stored = await self._db.read(queries.known_contact, connection.id, caller.key)
+        stored = await self._db.read(callers.known_contact, connection.id, caller.key)
         if stored is not None:
             return Ref(*stored)  # type: ignore[arg-type]
         refs = await adapter.find_contacts(caller) if caller.spellings else []
         chosen, note = _choose(refs, connection.options.match) if refs else (None, None)
         if chosen is not None:
             row = ContactRow(connection.id, caller.key, "done", chosen.kind, chosen.id, chosen.url, note=note)
-            await self._db.write(queries.learn_contacts, (row, self._clock.now()))
+            await self._db.write(callers.learn_contacts, (row, self._clock.now()))
         return chosen
 
     async def forget(self, connection: Connection, caller: Caller, ref: Ref) -> None:
         """The record is gone from the CRM: the next look finds or makes it anew."""
         self._known.pop((connection.id, caller.key), None)
         lost = (connection.id, caller.key, ref.id)
-        await self._db.write_patiently(queries.forget_contacts, lost, for_s=_PATIENCE_S)
+        await self._db.write_patiently(contacts.forget_contacts, lost, for_s=_PATIENCE_S)
 
     def _recall(self, place: tuple[str, str]) -> ContactRow | None:
         known = self._known.get(place)
@@ -124,7 +124,7 @@ class Contacts:
         now = self._clock.now()
         owner = journal.work.claimant
         wish = ContactClaim(connection.id, caller.key, owner, now, now + LEASE_S)
-        row = await self._db.write_patiently(queries.claim_contact, wish, for_s=_PATIENCE_S)
+        row = await self._db.write_patiently(contacts.claim_contact, wish, for_s=_PATIENCE_S)
         if row.state == "done":
             return self._remember(row)
         if row.owner != owner:

@@ -22,9 +22,9 @@ from connector.clock import Clock
 from connector.errors import StoreBusy
 from connector.pipeline.journal import LEASE_S
 from connector.pipeline.runner import Result
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import Claim, Renewal, Work
+from connector.store.engine.database import Database
+from connector.store.queries import deliveries
+from connector.store.queries.deliveries import Claim, Renewal, Work
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Dispatcher:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         with contextlib.suppress(StoreBusy):  # the leases run out by themselves
-            await asyncio.gather(*(self._db.write(queries.give_back, work) for work in late.values()))
+            await asyncio.gather(*(self._db.write(deliveries.give_back, work) for work in late.values()))
 
     def _has_room(self) -> bool:
         # Whoever asks the others for help takes none of their work.
@@ -139,7 +139,7 @@ class Dispatcher:
             long = [work for work in self._tasks.values() if work.lease_until < until - LEASE_S / 4]
             if long:
                 with contextlib.suppress(StoreBusy):  # each attempt meets the same trouble, and says so
-                    await self._db.write(queries.renew, Renewal(self.owner, long, until))
+                    await self._db.write(deliveries.renew, Renewal(self.owner, long, until))
 
     async def _look_loop(self) -> None:
         while True:
@@ -151,9 +151,9 @@ class Dispatcher:
 
     async def _look(self) -> None:
         now = self._clock.now()
-        for connection_id, priority, due_at in await self._db.read(queries.due):
+        for connection_id, priority, due_at in await self._db.read(deliveries.due):
             if priority > 1 and due_at <= now - _AGED_S:
-                await self._db.write(queries.promote, (connection_id, priority, now - _AGED_S))
+                await self._db.write(deliveries.promote, (connection_id, priority, now - _AGED_S))
                 self.wake(connection_id, priority - 1)
             self.wake(connection_id, priority, due_at - now)
 
@@ -195,7 +195,7 @@ class Dispatcher:
             return False
         numbers = [self._hints[wish.priority][wish.connection_id] for wish in wishes]
         granted = await asyncio.gather(
-            *(self._db.write(queries.claim, wish) for wish in wishes), return_exceptions=True
+            *(self._db.write(deliveries.claim, wish) for wish in wishes), return_exceptions=True
         )
         for wish, works, number in zip(wishes, granted, numbers, strict=True):
             if isinstance(works, BaseException):

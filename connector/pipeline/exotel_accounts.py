@@ -12,8 +12,8 @@ from connector.exotel.api.hosts import Hosts
 from connector.exotel.api.http import LIMITS, ExotelHttp, Urgency
 from connector.pipeline.gate import Gate
 from connector.pipeline.quota import Buckets
-from connector.store.database import Database
-from connector.store.regions import keep_regions
+from connector.store.engine.database import Database
+from connector.store.queries.regions import keep_regions
 from connector.tenants import Directory, Tenant
 
 log = logging.getLogger(__name__)

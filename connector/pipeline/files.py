@@ -17,7 +17,7 @@ from connector.pipeline.journal import Journal
 from connector.pipeline.links import FILE, Links, file_name
 from connector.pipeline.plan import Target, available_by, recording_of
 from connector.pipeline.recordings import LATE_S, Recordings
-from connector.store.queries import StepRow
+from connector.store.queries.deliveries import StepRow
 
 #: Seconds after the call's end at which a file that was not there is looked for again.
 _LOOKS_S: Final = (120.0, 300.0, 900.0, 3600.0)

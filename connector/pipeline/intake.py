@@ -7,8 +7,8 @@ from connector.clock import Clock
 from connector.exotel import details
 from connector.exotel.api import CallRecord
 from connector.pipeline.accept import Received
-from connector.store import sweeps
-from connector.store.database import Database
+from connector.store.engine.database import Database
+from connector.store.queries import sweeps
 from connector.tenants import Tenant
 
 

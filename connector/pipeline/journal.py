@@ -12,9 +12,12 @@ from connector.adapter.http import send_before
 from connector.clock import Clock
 from connector.errors import AuthFailed, CrmUnavailable, LeaseLost, NotFound, Rejected
 from connector.pipeline.render import sent
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import ContactRow, Finish, JournalWrite, RecordingRow, StepRow, Work
+from connector.store.engine.database import Database
+from connector.store.queries import journal
+from connector.store.queries.contacts import ContactRow
+from connector.store.queries.deliveries import StepRow, Work
+from connector.store.queries.journal import Finish, JournalWrite
+from connector.store.queries.recordings import RecordingRow
 
 #: Seconds that a claim holds: renewed before every write, so that one request and its settling fit in, and while the
 #: attempt goes on. Others take over what a dead process held within this time and a look.
@@ -139,7 +142,7 @@ class Journal:
         recording, self._recording = self._recording, None
         now, rows = self._clock.now(), tuple(unsaved.values())
         write = JournalWrite(self.work, now, rows, contact, finish, lease_until, recording)
-        result = await self._db.write_patiently(queries.write_journal, write, for_s=_PATIENCE_S)
+        result = await self._db.write_patiently(journal.write_journal, write, for_s=_PATIENCE_S)
         if isinstance(result, LeaseLost):
             raise result
         return result

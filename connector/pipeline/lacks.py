@@ -4,7 +4,7 @@ from typing import Final
 
 from connector.exotel.model import Call
 from connector.pipeline.plan import Plan, Target
-from connector.store.queries import Lack
+from connector.store.queries.looks import Lack
 
 #: A call that lacks its recording alone is asked for when recordings tend to be there: the second look.
 _RECORDING_FIRST: Final = 1

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from connector.adapter import Adapter
-from connector.store.queries import RecordingRow, Work
+from connector.store.queries.deliveries import Work
+from connector.store.queries.recordings import RecordingRow
 from connector.store.secrets import SecretBox
 
 _TOKEN: Final = re.compile(r"([0-9a-f]{32})\.([A-Za-z0-9_-]{43})")

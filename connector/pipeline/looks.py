@@ -16,10 +16,8 @@ from connector.exotel.api import CallFilter, CallRecord, Exotel
 from connector.exotel.details import event_of
 from connector.pipeline.intake import Intake
 from connector.pipeline.lacks import VOICEMAIL
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import Look
-from connector.store.queries.looking import LOOKS_S
+from connector.store.engine.database import Database
+from connector.store.queries.looks import LOOKS_S, Look, all_looks, due_looks, looked, stage_at
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -57,8 +55,8 @@ class Looks:
     async def _next(self, tenant: Tenant, after: int, *, everything: bool) -> list[Look]:
         now = self._clock.now()
         if everything:
-            return await self._db.read(queries.all_looks, tenant.id, after, now - _REACH_S, _MOST)
-        return await self._db.read(queries.due_looks, tenant.id, now, _MOST)
+            return await self._db.read(all_looks, tenant.id, after, now - _REACH_S, _MOST)
+        return await self._db.read(due_looks, tenant.id, now, _MOST)
 
     async def _look(self, tenant: Tenant, exotel: Exotel, looks: Sequence[Look]) -> bool:
         found = await self._ask(exotel, [look.call_sid for look in looks if _askable(look.call_sid)])
@@ -72,7 +70,7 @@ class Looks:
             has_recording = record is not None and record.recording_url is not None
             if stage >= len(LOOKS_S) and VOICEMAIL in look.lacks.split(",") and not has_recording:
                 await self._intake.no_recording(tenant, look.call_sid)
-        await self._db.write(queries.looked, [(look.call_id, stage) for look, stage in stages])
+        await self._db.write(looked, [(look.call_id, stage) for look, stage in stages])
         return found is not None
 
     async def _ask(self, exotel: Exotel, sids: Sequence[str]) -> Mapping[str, CallRecord] | None:
@@ -114,7 +112,7 @@ def _stage(look: Look, record: CallRecord | None, now: float) -> int:
 
     Should one come yet, the hourly sweep sees it.
     """
-    stage = max(look.stage, queries.stage_at(look.since, now))
+    stage = max(look.stage, stage_at(look.since, now))
     if not _askable(look.call_sid):
         return len(LOOKS_S)
     if record is not None and stage > 1:

@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from connector.clock import Clock
 from connector.errors import ConnectorError, StoreBusy
-from connector.store import leases
-from connector.store.database import Database
+from connector.store.engine.database import Database
+from connector.store.queries import leases
 from connector.tenants import Directory, Tenant
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from connector.exotel.token import is_token, new_token
 from connector.exotel.wire import IST
 from connector.pipeline.accept import Received
 from connector.pipeline.dialling import Wish, dial_of
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Binding, NewPlacement, Placement, Verdict
 from connector.tenants import Tenant

@@ -10,9 +10,9 @@ from typing import Final, Protocol
 from connector.adapter import Quota
 from connector.clock import Clock
 from connector.errors import RateLimited, StoreBusy
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import CHUNK_S, Draw
+from connector.store.engine.database import Database
+from connector.store.queries import quota
+from connector.store.queries.quota import CHUNK_S, Draw
 from connector.store.window import Window
 
 #: A chunk is at most so large; it doubles while each is spent in its time.
@@ -213,7 +213,7 @@ class _SharedBucket:
         self._until = 0.0
         self._told = None
         try:
-            drawn = await self._shared.db.write(queries.draw, wish)
+            drawn = await self._shared.db.write(quota.draw, wish)
         except BaseException:
             # Perhaps it was committed: then this counts twice, which is the side to err on.
             self._used += used

@@ -21,9 +21,9 @@ from connector.pipeline.looks import Looks
 from connector.pipeline.periodic import Periodic, Tenants
 from connector.pipeline.sweeping import EVERY_S as SWEEP_S
 from connector.pipeline.sweeping import LAG_S, Sweeper
-from connector.store import sweeps, totals
-from connector.store.database import Database, single
-from connector.store.sweeps import Sweep
+from connector.store.engine.database import Database, single
+from connector.store.queries import sweeps, totals
+from connector.store.queries.sweeps import Sweep
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from connector.errors import ConfigError, ConnectorError, CrmError, CrmUnavailab
 from connector.exotel.api import Exotel
 from connector.pipeline.fold import Known, fold
 from connector.pipeline.runner import read
-from connector.store.database import Database
-from connector.store.queries.ordering import (
+from connector.store.engine.database import Database
+from connector.store.queries.orders import (
     Order,
     OrderClaim,
     OrderFinish,

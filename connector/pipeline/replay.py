@@ -19,8 +19,8 @@ from connector.pipeline.links import LinkMaker
 from connector.pipeline.plan import Step, Target, plan, settled, worded
 from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
-from connector.store import queries, views
-from connector.store.queries import StepRow, Work
+from connector.store.queries import deliveries, retention, views
+from connector.store.queries.deliveries import StepRow, Work
 from connector.tenants import Connection, Directory, Tenant
 
 #: Calls of one replay; a longer span is asked for in parts.
@@ -123,7 +123,7 @@ def preview(sql: Sql, directory: Directory, wish: Wish, now: float, links: LinkM
                 warnings="[]",
                 call_created_at=created_at,
             )
-            queries.load(sql, [work])
+            deliveries.load(sql, [work])
             shown.append(
                 Replayed(
                     call_sid,
@@ -162,7 +162,7 @@ def _calls(sql: Sql, wish: Wish) -> list[tuple[int, str, float]]:
 
 def _connections(sql: Sql, directory: Directory, wish: Wish, call_sid: str) -> list[Connection]:
     tenant = directory.tenants_by_id[wish.tenant_id]
-    closed = queries.closed(sql, wish.tenant_id, call_sid)
+    closed = retention.closed(sql, wish.tenant_id, call_sid)
     return [c for c in tenant.connections if c.enabled and c.id not in closed and wish.connection_id in (None, c.id)]
 
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from connector.clock import Clock
 from connector.errors import StoreBusy
-from connector.store import queries
-from connector.store.database import Database
+from connector.store.engine.database import Database
+from connector.store.queries import replicas
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +69,11 @@ class Replicas:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             with contextlib.suppress(StoreBusy):
-                await self._db.write(queries.leave, self.id)
+                await self._db.write(replicas.leave, self.id)
 
     async def beat(self) -> None:
         """Says that this one lives, and learns who else does. Raises `StoreBusy`."""
-        living = await self._db.write(queries.beat, (self.id, self._clock.now(), DEAD_S))
+        living = await self._db.write(replicas.beat, (self.id, self._clock.now(), DEAD_S))
         if len(living) != len(self._living):
             log.info("replicas: %d", len(living))
         self._living = living

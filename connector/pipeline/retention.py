@@ -31,10 +31,11 @@ from sqlalchemy import Connection
 
 from connector.clock import Clock
 from connector.observe import metrics
-from connector.store import queries, space
-from connector.store.database import Database
-from connector.store.queries import Place, Prune, Unseen
+from connector.store.engine import space
+from connector.store.engine.database import Database
+from connector.store.queries import retention
 from connector.store.queries.placements import forget_placements
+from connector.store.queries.retention import Place, Prune, Unseen
 from connector.store.queries.texts import forget_fates
 from connector.tenants import Tenant
 
@@ -76,8 +77,8 @@ class Retention:
         contacts = await self._contacts(tenant, before)
         placements = await self._all(forget_placements, tenant.id, before)
         texts = await self._all(forget_fates, tenant.id, before)
-        audits = await self._all(queries.empty_audit, tenant.id, before)
-        tombstones = await self._all(queries.expire_tombstones, now - TOMBSTONE_DAYS * _DAY_S)
+        audits = await self._all(retention.empty_audit, tenant.id, before)
+        tombstones = await self._all(retention.expire_tombstones, now - TOMBSTONE_DAYS * _DAY_S)
         if calls or contacts or placements or texts or audits or tombstones:
             await self._give_back()
             log.info(
@@ -89,9 +90,9 @@ class Retention:
         count = 0
         place: Place | None = Place(0.0, 0)
         while place is not None:
-            ids, place = await self._db.read(queries.old_calls, tenant.id, before, place, _PAGE)
+            ids, place = await self._db.read(retention.old_calls, tenant.id, before, place, _PAGE)
             for some in _parts(ids, _CALLS):
-                pruned = await self._write(queries.prune, Prune(some, before, self._clock.now()))
+                pruned = await self._write(retention.prune, Prune(some, before, self._clock.now()))
                 metrics.pruned(pruned)
                 count += pruned
         return count
@@ -102,11 +103,11 @@ class Retention:
             after: str | None = ""
             while after is not None:
                 numbers, after = await self._db.read(
-                    queries.unseen_contacts, tenant.id, connection.id, before, after, _PAGE
+                    retention.unseen_contacts, tenant.id, connection.id, before, after, _PAGE
                 )
                 for some in _parts(numbers, _ROWS):
                     wish = Unseen(tenant.id, connection.id, some, before)
-                    count += await self._write(queries.forget_unseen, wish)
+                    count += await self._write(retention.forget_unseen, wish)
         return count
 
     async def _all(self, change: Change[tuple[Any, ...]], *row: Any) -> int:

@@ -20,8 +20,8 @@ from connector.exotel.model import CallEvent
 from connector.phone import is_number, parse_number
 from connector.pipeline.lines import Line, Lines, target
 from connector.pipeline.owners import ContactOwners
-from connector.store import queries
-from connector.store.database import Database
+from connector.store.engine.database import Database
+from connector.store.queries import callers
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Routing:
         since = self._clock.now() - applet.sticky_days * _DAY_S
         try:
             async with asyncio.timeout_at(until):
-                agents = await self._db.read(queries.last_agents, tenant.id, asked.customer, since)
+                agents = await self._db.read(callers.last_agents, tenant.id, asked.customer, since)
         except (TimeoutError, StoreBusy):
             return []
         known = {agent.phone for connection in tenant.connections for agent in connection.agents} | set(applet.group)

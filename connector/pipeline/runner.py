@@ -35,8 +35,10 @@ from connector.pipeline.lacks import lack_of
 from connector.pipeline.plan import Plan, Target, plan
 from connector.pipeline.recordings import Recordings
 from connector.pipeline.waiting import Waiting
-from connector.store.database import Database
-from connector.store.queries import Finish, Lack, StoredEvent, Work
+from connector.store.engine.database import Database
+from connector.store.queries.deliveries import StoredEvent, Work
+from connector.store.queries.journal import Finish
+from connector.store.queries.looks import Lack
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)

@@ -42,9 +42,9 @@ from connector.pipeline.replicas import Replicas
 from connector.pipeline.routing import Routing
 from connector.pipeline.runner import Result, Runner
 from connector.pipeline.unsure import Unsure
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.queries import Work
+from connector.store.engine.database import Database
+from connector.store.queries import deliveries
+from connector.store.queries.deliveries import Work
 from connector.store.queries.placements import Placement, give_up_placing
 from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
@@ -112,9 +112,9 @@ class Pipeline:
 
         `reconcile`: Exotel is asked for what calls lack, and for calls that nothing told of.
         """
-        restored_at = await self._db.read(queries.restored_at)
+        restored_at = await self._db.read(deliveries.restored_at)
         if self._db.single_process:
-            await self._db.write(queries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
+            await self._db.write(deliveries.release_all, (self._clock.now() + _SETTLE_AT_START_S,))
             await self._db.write(give_up_placing, (self._clock.now() + FIRST_LOOK_S,))
         async with (
             session(PrivateHosts(self._directories, self._home_url)) as client,
@@ -278,7 +278,7 @@ class Pipeline:
         place = (connection.id, revision)
         options = self._options.get(place)
         if options is None:
-            written = await self._db.read(queries.revision_options, connection.id, revision)
+            written = await self._db.read(deliveries.revision_options, connection.id, revision)
             try:
                 options = options_of(registry.get(connection.adapter), json.loads(written or ""), country)
             except ValueError:  # pruned, or written for an adapter that has since changed its options

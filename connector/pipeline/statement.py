@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection as Sql
 
 from connector.pipeline.runner import NOT_WRITTEN
-from connector.store import sweeps, totals
-from connector.store.totals import Became, Total
+from connector.store.queries import sweeps, totals
+from connector.store.queries.totals import Became, Total
 from connector.tenants import Tenant
 
 _Verdict = tuple[Literal["written", "not_due", "missing"], str]

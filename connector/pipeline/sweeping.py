@@ -12,9 +12,9 @@ from connector.clock import Clock
 from connector.exotel.api import CallFilter, Exotel
 from connector.exotel.wire import IST
 from connector.pipeline.intake import Intake
-from connector.store import sweeps
-from connector.store.database import Database, single
-from connector.store.sweeps import Sweep
+from connector.store.engine.database import Database, single
+from connector.store.queries import sweeps
+from connector.store.queries.sweeps import Sweep
 from connector.tenants import Tenant
 
 log = logging.getLogger(__name__)

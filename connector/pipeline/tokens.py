@@ -11,9 +11,9 @@ from connector.adapter import Grant
 from connector.adapter.oauth import Token, refresh
 from connector.clock import Clock
 from connector.errors import AuthFailed, CrmUnavailable
-from connector.store import refreshing
-from connector.store.database import Database
-from connector.store.refreshing import Refreshed, Standing, Wish
+from connector.store.engine.database import Database
+from connector.store.queries import refreshes
+from connector.store.queries.refreshes import Refreshed, Standing, Wish
 from connector.store.secrets import SecretBox
 
 #: Longer than a refresh may take.
@@ -58,14 +58,14 @@ class SharedTokens:
         while True:
             now = self._clock.now()
             wish = Wish(credential_id, self._owner, now, now + _LEASE_S)
-            standing = await self._db.write(refreshing.claim, wish)
+            standing = await self._db.write(refreshes.claim, wish)
             if standing is None:
                 raise AuthFailed("The connection's credentials were deleted.")
             content = self._box.open(standing.sealed)
             stored = _token_of(content)
             if stored is not None and self._serves(stored, refused):
                 if standing.granted:
-                    await self._db.write(refreshing.release, (credential_id, self._owner))
+                    await self._db.write(refreshes.release, (credential_id, self._owner))
                 return stored
             if standing.granted:
                 fresh = await self._refresh(credential_id, grant, standing, content)
@@ -86,7 +86,7 @@ class SharedTokens:
         try:
             fresh = await refresh(self._client, grant, self._clock.now)
         except BaseException:
-            await self._db.write(refreshing.release, (credential_id, self._owner))
+            await self._db.write(refreshes.release, (credential_id, self._owner))
             raise
         if fresh.refresh is not None:
             settings = {**settings, "refresh_token": fresh.refresh}
@@ -101,7 +101,7 @@ class SharedTokens:
             fresh.expires_at,
             is_rotated=fresh.refresh is not None,
         )
-        return fresh if await self._db.write(refreshing.keep, row) else None
+        return fresh if await self._db.write(refreshes.keep, row) else None
 
 
 class CredentialTokens:

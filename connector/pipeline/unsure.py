@@ -16,7 +16,7 @@ from connector.errors import ConfigError, CrmError, CrmUnavailable, StoreBusy
 from connector.exotel.api import CallFilter, CallRecord, Exotel
 from connector.phone import is_number
 from connector.pipeline.placing import FIRST_LOOK_S, Placing
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Placement, Verdict
 from connector.tenants import Directory, Tenant

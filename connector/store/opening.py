@@ -8,8 +8,8 @@ from sqlalchemy.exc import DatabaseError
 
 from connector.config import Config
 from connector.errors import ConfigError
-from connector.store.database import Database
-from connector.store.migrate import migrate, require_current
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import migrate, require_current
 from connector.store.secrets import SecretBox, open_box
 
 

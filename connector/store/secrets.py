@@ -25,7 +25,7 @@ from sqlalchemy import Column, Connection, Table, select, text, update
 
 from connector.config import Config
 from connector.errors import ConfigError
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.schema import config as config_table
 from connector.store.schema import credential, tenant
 

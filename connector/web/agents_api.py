@@ -8,8 +8,8 @@ from connector.errors import AuthFailed, CrmError, CrmUnavailable, Declined
 from connector.exotel.api.people import People
 from connector.exotel.api.records import Device, User
 from connector.pipeline.dialling import get_connection
-from connector.store.database import single
-from connector.store.views import TokenRow
+from connector.store.engine.database import single
+from connector.store.queries.views import TokenRow
 from connector.tenants import Tenant
 from connector.web.answers import Refused
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE

@@ -23,9 +23,9 @@ from connector.phone import parse_number
 from connector.pipeline import statement as statements
 from connector.pipeline.dialling import Wish
 from connector.pipeline.replay import PRUNED, without_numbers
-from connector.store import queries, revoking, trail, views
-from connector.store.database import single
-from connector.store.views import TokenRow
+from connector.store.engine.database import single
+from connector.store.queries import recordings, revocations, trail, views
+from connector.store.queries.views import TokenRow
 from connector.users import NUMBERS
 from connector.web import shown
 from connector.web.agents_api import list_agents, list_devices, put_agents, set_device
@@ -176,9 +176,9 @@ async def revoke_recording(request: web.Request, token: TokenRow, asked: Recordi
     tenant = await the_tenant(request, token, asked.tenant)
     call_sid = request.match_info["call_sid"]
     db = request.app[DATABASE]
-    if not await db.read(queries.recordings, tenant.id, call_sid):
+    if not await db.read(recordings.recordings, tenant.id, call_sid):
         raise not_found("recording", "call_sid")
-    revoked = await db.write(revoking.revoke, (tenant.id, call_sid, f"api:{token.id}", request.app[CLOCK].now()))
+    revoked = await db.write(revocations.revoke, (tenant.id, call_sid, f"api:{token.id}", request.app[CLOCK].now()))
     return RecordingRevoked(call_sid=call_sid, revoked=revoked)
 
 

@@ -4,9 +4,9 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
-from connector.store import views
-from connector.store.database import Database
-from connector.store.views import TokenRow
+from connector.store.engine.database import Database
+from connector.store.queries import views
+from connector.store.queries.views import TokenRow
 from connector.users import hash_of
 from connector.web.answers import Refused
 

@@ -21,8 +21,8 @@ from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from connector.errors import StoreBusy
-from connector.store import desk
-from connector.store.database import Database
+from connector.store.engine.database import Database
+from connector.store.queries import desk
 from connector.web.pages import new_nonce, page, page_headers
 
 #: Four times what a template may render, as JSON may write a character with six.

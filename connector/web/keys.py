@@ -9,7 +9,7 @@ from connector.clock import Clock
 from connector.config import Config
 from connector.directories import Directories
 from connector.pipeline.service import Pipeline
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox
 
 

@@ -22,8 +22,8 @@ from connector.errors import StoreBusy
 from connector.exotel.recordings import Opened, RecordingTrouble, Why
 from connector.pipeline.links import file_name, name_in
 from connector.pipeline.recordings import LATE_S
-from connector.store import queries
-from connector.store.queries import Named
+from connector.store.queries import recordings
+from connector.store.queries.recordings import Named
 from connector.tenants import Tenant
 from connector.web.answers import Refused, problem
 from connector.web.auth import authenticate
@@ -195,7 +195,7 @@ class _Recordings:
     async def _admitted(self, request: web.Request) -> tuple[Tenant, Named]:
         """Whose recording the link names, where this request may hear it. Raises `_Refused`."""
         name = name_in(request.match_info["token"], request.app[BOX])
-        recording = await request.app[DATABASE].read(queries.named, name) if name is not None else None
+        recording = await request.app[DATABASE].read(recordings.named, name) if name is not None else None
         tenant = request.app[DIRECTORIES].current.tenants_by_id.get(recording.tenant_id) if recording else None
         if recording is None or tenant is None:
             raise _Refused(_UNKNOWN)
@@ -248,7 +248,7 @@ class _Recordings:
     async def _saw(self, request: web.Request, recording: Named, state: str, size: int | None) -> None:
         row = (recording.id, state, size, request.app[CLOCK].now())
         with contextlib.suppress(StoreBusy):  # the next listener will see it too
-            await request.app[DATABASE].write(queries.saw_recordings, row)
+            await request.app[DATABASE].write(recordings.saw_recordings, row)
 
 
 async def _stream(request: web.Request, found: Opened, name: str) -> web.StreamResponse:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from connector.exotel.model import AgentRung, Digits, Leg
-from connector.store.views import DeliveryFilter
+from connector.store.queries.views import DeliveryFilter
 
 
 def _with_plus(value: Any) -> Any:

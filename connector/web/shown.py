@@ -18,7 +18,7 @@ from connector.pipeline.placing import refusal_of
 from connector.pipeline.replay import Replayed
 from connector.pipeline.statement import Statement, numbers
 from connector.store.queries.placements import Placement
-from connector.store.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
+from connector.store.queries.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants import Tenant
 from connector.web.schemas import (
     CallDetails,

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from connector.store.views import TokenRow
+from connector.store.queries.views import TokenRow
 from connector.tenants import Tenant
 from connector.web.answers import Refused
 from connector.web.keys import DIRECTORIES

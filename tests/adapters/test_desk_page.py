@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from connector.errors import StoreBusy
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.web.desk import clean
 from tests.adapters.test_local import desk_app
 

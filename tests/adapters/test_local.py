@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert
 from connector.adapter import Adapter, Home, Ref
 from connector.errors import CrmUnavailable, Rejected
 from connector.kit import AdapterSuite, Refusal
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.store.schema import agent, connection, metadata, revision, tenant
 from connector.web.desk import add_desk
 

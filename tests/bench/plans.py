@@ -79,7 +79,7 @@ _ONLY = {
 def statements(database: str) -> Iterator[tuple[str, TextClause | str]]:
     """Name and text of all that is carried out on `sqlite` or `postgresql`."""
     named: dict[str, TextClause | str] = {}
-    for module in (queries, *map(importlib.import_module, _modules())):
+    for module in map(importlib.import_module, _modules()):
         for name, value in vars(module).items():
             if _ONLY.get(name, database) != database:
                 continue

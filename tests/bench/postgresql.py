@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, text
 
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from tests import databases
 from tests.bench import crms
 from tests.bench.rig import TICK_S

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from connector import cli, serve
-from connector.store.sqlite import SqliteStore
+from connector.store.engine.sqlite import SqliteStore
 
 
 def main() -> None:

@@ -25,8 +25,8 @@ from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
 from connector.kit.faults import Faults
 from connector.pipeline.reconcile import Reconciler
-from connector.store.database import Database
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
 from connector.store.secrets import open_box
 from connector.tenantfile import parse
 from tests.databases import config_in

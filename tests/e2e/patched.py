@@ -48,7 +48,7 @@ from connector import cli  # noqa: E402
 from connector.adapter.http import CrmHttp  # noqa: E402
 from connector.pipeline import dispatch  # noqa: E402
 from connector.pipeline.journal import Journal  # noqa: E402
-from connector.store.sqlite import SqliteStore  # noqa: E402
+from connector.store.engine.sqlite import SqliteStore  # noqa: E402
 
 _passed = 0
 #: Where the store's work can freeze -> how the statement begins, or what of it nothing else has.

@@ -12,7 +12,6 @@ from standins.freshdesk import SETTINGS, Account, standin
 
 from connector.app import DATABASE, create_app
 from connector.apply import apply
-from connector.backup import backup
 from connector.config import Config
 from connector.kit.faults import Faults
 from connector.serve import serving
@@ -20,6 +19,7 @@ from connector.simulate import play
 from connector.simulate.scenarios import SCENARIOS, utc_now
 from connector.simulate.target import parse_target
 from connector.store import schema
+from connector.store.backup import backup
 from connector.store.opening import opened
 from connector.tenantfile import TenantFile
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.store import dialects
+from connector.store.engine import dialects
 
 _DATABASES_CLOCK = dialects._SPELLINGS[dialects.NOW]
 

@@ -15,8 +15,8 @@ from connector.kit.faults import Faults
 from connector.pipeline import statement as statements
 from connector.pipeline.reconcile import Reconciler
 from connector.pipeline.statement import Statement
-from connector.store import sweeps
-from connector.store.sweeps import Sweep
+from connector.store.queries import sweeps
+from connector.store.queries.sweeps import Sweep
 from tests.pipeline.world import SID, ManualClock, World, tenant_file, world
 
 AGENT_E164, EXOPHONE_E164 = "+919711581199", "+918047494574"

@@ -14,11 +14,14 @@ from sqlalchemy import Connection, text
 from connector.directories import Directories
 from connector.pipeline.journal import LEASE_S
 from connector.pipeline.service import Pipeline
-from connector.store import postgresql, queries
-from connector.store.clock import DatabaseClock
-from connector.store.database import Database
-from connector.store.migrate import migrate
-from connector.store.queries import ContactClaim, ContactRow, JournalWrite, NewEvent
+from connector.store.engine import postgresql
+from connector.store.engine.clock import DatabaseClock
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import migrate
+from connector.store.queries import contacts, deliveries, journal
+from connector.store.queries.contacts import ContactClaim, ContactRow
+from connector.store.queries.events import NewEvent, accept
+from connector.store.queries.journal import JournalWrite
 from tests import databases
 from tests.databases import Server
 from tests.pipeline.world import World, world
@@ -94,7 +97,7 @@ async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_loo
 
         async def overtaken(change: Any, row: Any) -> Any:
             granted = await write(change, row)
-            if change is queries.claim and not claim_loops:
+            if change is deliveries.claim and not claim_loops:
                 claim_loops.append("it has looked, and does not know yet what it got")
                 await w.missed("sid2", "09876540002")
             return granted
@@ -165,8 +168,8 @@ async def test_a_dead_replicas_work_is_taken_over_when_its_lease_ends(tmp_path: 
     async with world(tmp_path, deliver=False) as w:
         await w.missed("sid1")
         now = w.clock.now()
-        wish = queries.Claim(w.tenant.connections[0].id, 1, 5, "gone", now, now + LEASE_S)
-        (work,) = await w.db.write(queries.claim, wish)
+        wish = deliveries.Claim(w.tenant.connections[0].id, 1, 5, "gone", now, now + LEASE_S)
+        (work,) = await w.db.write(deliveries.claim, wish)
         async with replica(w) as other:
             await other._parts.dispatcher._look()
             (row,) = await w.rows("select owner, fence from delivery")
@@ -175,10 +178,10 @@ async def test_a_dead_replicas_work_is_taken_over_when_its_lease_ends(tmp_path: 
             await other._parts.dispatcher._look()
             await once_each(w, 1)
         # The dead one wakes up: its fence is old, so it neither writes the journal nor keeps the claim alive.
-        await w.db.write(queries.renew, queries.Renewal("gone", [work], w.clock.now() + LEASE_S))
+        await w.db.write(deliveries.renew, deliveries.Renewal("gone", [work], w.clock.now() + LEASE_S))
         (row,) = await w.rows("select owner, state from delivery")
         assert (row["owner"], row["state"]) == (None, "done")
-        lost = await w.db.write(queries.write_journal, JournalWrite(work, w.clock.now()))
+        lost = await w.db.write(journal.write_journal, JournalWrite(work, w.clock.now()))
         assert "claim ended" in str(lost)
 
 
@@ -187,9 +190,9 @@ async def test_a_look_plans_the_take_over_for_the_end_of_the_lease(tmp_path: Pat
         await w.missed("sid1")
         now = w.clock.now()
         connection_id = w.tenant.connections[0].id
-        assert await w.db.read(queries.due) == [(connection_id, 1, now)]
-        await w.db.write(queries.claim, queries.Claim(connection_id, 1, 5, "gone", now, now + LEASE_S))
-        assert await w.db.read(queries.due) == [(connection_id, 1, now + LEASE_S)]
+        assert await w.db.read(deliveries.due) == [(connection_id, 1, now)]
+        await w.db.write(deliveries.claim, deliveries.Claim(connection_id, 1, 5, "gone", now, now + LEASE_S))
+        assert await w.db.read(deliveries.due) == [(connection_id, 1, now + LEASE_S)]
 
 
 async def test_replicas_that_accept_the_same_calls_at_once_store_each_event_once(tmp_path: Path) -> None:
@@ -206,7 +209,7 @@ async def test_replicas_that_accept_the_same_calls_at_once_store_each_event_once
         others = [Database(w.db.url) for _ in range(2)]
         async with others[0].running(), others[1].running():
             events = [event(call, kind) for call in range(40) for kind in ("popup", "answered", "end")]
-            asked = [db.write(queries.accept, one) for one in events for db in (w.db, *others)]
+            asked = [db.write(accept, one) for one in events for db in (w.db, *others)]
             new = await asyncio.gather(*asked)
         assert sum(new) == len(events)
         (stored,) = await w.rows("select count(*) as events, min(body) as body from event")
@@ -265,7 +268,7 @@ async def test_one_of_two_that_ask_for_a_caller_finds_out(tmp_path: Path) -> Non
         async with other.running():
             wishes = [ContactClaim(connection_id, "n", f"owner{n}", 5.0, 65.0) for n in range(8)]
             rows = await asyncio.gather(
-                *((w.db, other)[n % 2].write(queries.claim_contact, wish) for n, wish in enumerate(wishes))
+                *((w.db, other)[n % 2].write(contacts.claim_contact, wish) for n, wish in enumerate(wishes))
             )
         assert len({row.owner for row in rows}) == 1
         assert [row.owner == wish.owner for row, wish in zip(rows, wishes, strict=True)].count(True) == 1
@@ -276,11 +279,13 @@ async def test_a_contact_that_another_claim_took_over_is_not_written(tmp_path: P
         await w.missed("sid1")
         now = w.clock.now()
         connection_id = w.tenant.connections[0].id
-        ((work,),) = (await w.db.write(queries.claim, queries.Claim(connection_id, 1, 5, "me", now, now + LEASE_S)),)
+        ((work,),) = (
+            await w.db.write(deliveries.claim, deliveries.Claim(connection_id, 1, 5, "me", now, now + LEASE_S)),
+        )
         for claimant in (work.claimant, "another"):
-            await w.db.write(queries.claim_contact, ContactClaim(connection_id, "n", claimant, now, now))
+            await w.db.write(contacts.claim_contact, ContactClaim(connection_id, "n", claimant, now, now))
         mine = ContactRow(connection_id, "n", "done", "contact", "1")
-        lost = await w.db.write(queries.write_journal, JournalWrite(work, now, contact=mine))
+        lost = await w.db.write(journal.write_journal, JournalWrite(work, now, contact=mine))
         assert "who the caller is" in str(lost)
         (row,) = await w.rows("select state, owner from contact")
         assert (row["state"], row["owner"]) == ("looking", "another")
@@ -288,7 +293,7 @@ async def test_a_contact_that_another_claim_took_over_is_not_written(tmp_path: P
 
 async def test_the_databases_clock_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world(tmp_path, deliver=False) as w:
-        monkeypatch.setattr("connector.store.clock.time.time", lambda: 0.0)  # this machine's clock is far off
+        monkeypatch.setattr("connector.store.engine.clock.time.time", lambda: 0.0)  # this machine's clock is far off
         async with DatabaseClock(w.db).running() as clock:
             at = await w.db.read(lambda sql: sql.execute(text("select extract(epoch from clock_timestamp())")).scalar())
             assert abs(clock.now() - float(at)) < 2

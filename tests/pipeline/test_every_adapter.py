@@ -10,7 +10,7 @@ import pytest
 
 from connector.adapter import registry
 from connector.kit.faults import Fault
-from connector.store import queries
+from connector.store.queries import contacts, journal
 from tests.pipeline.world import CALLER, PUBLIC_URL, ManualClock, World, standin_of, world
 
 LINK = f"{PUBLIC_URL}/r/"
@@ -114,7 +114,7 @@ async def killed(w: World, at: int, *, committed: bool, patch: pytest.MonkeyPatc
     write = w.db.write
 
     async def counted(change: Any, row: Any) -> Any:
-        if change not in (queries.write_journal, queries.claim_contact):
+        if change not in (journal.write_journal, contacts.claim_contact):
             return await write(change, row)
         seen[0] += 1
         if seen[0] == at and not committed:

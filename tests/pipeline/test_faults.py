@@ -15,7 +15,9 @@ from connector.errors import LeaseLost
 from connector.kit.faults import Fault
 from connector.pipeline import runner
 from connector.pipeline.journal import Journal
-from connector.store import queries, schema
+from connector.store import schema
+from connector.store.queries.deliveries import Claim, StepRow, claim
+from connector.store.queries.journal import Finish
 from tests.pipeline.world import CALLER, ManualClock, World, tenant_file, world
 
 WRITES = ["POST /api/v2/contacts", "POST /api/v2/tickets$", "POST /api/v2/tickets/[0-9]+/notes"]
@@ -323,15 +325,15 @@ async def test_a_lost_claim_writes_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, deliver=False) as w:
         await w.missed("sid1")
         now = w.clock.now()
-        wish = queries.Claim(w.tenant.connections[0].id, 1, 10, "first", now, now + 60)
-        (work,) = await w.db.write(queries.claim, wish)
-        assert await w.db.write(queries.claim, wish) == []
-        later = queries.Claim(w.tenant.connections[0].id, 1, 10, "second", now + 61, now + 120)
-        (taken,) = await w.db.write(queries.claim, later)
+        wish = Claim(w.tenant.connections[0].id, 1, 10, "first", now, now + 60)
+        (work,) = await w.db.write(claim, wish)
+        assert await w.db.write(claim, wish) == []
+        later = Claim(w.tenant.connections[0].id, 1, 10, "second", now + 61, now + 120)
+        (taken,) = await w.db.write(claim, later)
         assert taken.fence == work.fence + 1
         journal = Journal(w.db, work, w.clock, 10)
-        journal.set(queries.StepRow("ticket", "ticket", "done", ref_id="1"))
-        finish = queries.Finish("done", None, now, 0, 0, None, "[]", 1, json.dumps({}), None)
+        journal.set(StepRow("ticket", "ticket", "done", ref_id="1"))
+        finish = Finish("done", None, now, 0, 0, None, "[]", 1, json.dumps({}), None)
         with pytest.raises(LeaseLost):
             await journal.finish(finish)
         assert await w.rows("select * from step") == []

@@ -13,10 +13,10 @@ from connector.directories import Directories
 from connector.errors import CrmUnavailable, StoreBusy
 from connector.pipeline import periodic
 from connector.pipeline.periodic import Periodic
-from connector.store import leases
-from connector.store.database import Database
-from connector.store.leases import Standing, Wish
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
+from connector.store.queries import leases
+from connector.store.queries.leases import Standing, Wish
 from connector.tenants import Tenant
 from tests.databases import config_in
 from tests.pipeline.world import ManualClock

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from connector.store.queries.looking import LOOKS_S
+from connector.store.queries.looks import LOOKS_S
 from tests.pipeline.exotel_world import ExotelWorld, exotel_world
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE
 

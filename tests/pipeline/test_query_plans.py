@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from connector.store import queries
-from connector.store.database import Database
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
+from connector.store.queries import events
 from tests.bench import plans
 
 #: Carried out for every event or attempt; each reads at least one table that grows.
@@ -70,5 +70,5 @@ def test_a_call_is_known_as_pruned_by_the_whole_of_its_name(sql: Connection) -> 
 
 
 def test_a_statement_without_an_index_is_noticed(sql: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "_BAD", text("select id from event where kind = :kind"), raising=False)
+    monkeypatch.setattr(events, "_BAD", text("select id from event where kind = :kind"), raising=False)
     assert plans.scans(plans.plans(sql)["_BAD"])

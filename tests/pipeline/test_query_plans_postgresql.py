@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import TextClause, make_url, text
 
-from connector.store import queries
+from connector.store.queries import events
 from tests.bench import plans
 from tests.databases import Server
 
@@ -75,5 +75,5 @@ def test_due_work_is_found_by_its_index_alone(database: str) -> None:
 
 
 def test_a_statement_without_an_index_is_noticed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "_BAD", text("select id from event where kind = :kind"), raising=False)
+    monkeypatch.setattr(events, "_BAD", text("select id from event where kind = :kind"), raising=False)
     assert scans(asyncio.run(explained(database))["_BAD"])

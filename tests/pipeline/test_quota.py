@@ -18,9 +18,9 @@ from connector.errors import RateLimited
 from connector.pipeline.gate import Gate
 from connector.pipeline.quota import SharedQuota
 from connector.pipeline.replicas import Replicas
-from connector.store.database import Database
-from connector.store.migrate import upgrade
-from connector.store.queries import CHUNK_S, Draw, Drawn, draw
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
+from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw
 from connector.store.schema import metadata
 from connector.store.window import Window
 from tests.databases import config_in

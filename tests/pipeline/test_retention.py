@@ -12,8 +12,11 @@ from standins.freshdesk import Account
 from connector.errors import StoreBusy
 from connector.pipeline import retention
 from connector.pipeline.retention import TOMBSTONE_DAYS, Retention
-from connector.store import queries, schema, trail
-from connector.store.database import single
+from connector.store import schema
+from connector.store.engine.database import single
+from connector.store.queries import trail
+from connector.store.queries.retention import Place, Prune, closed, old_calls
+from connector.store.queries.retention import prune as pruning
 from tests.pipeline.world import CALLER, RECORDING, World, tenant_file, world
 
 DAY_S = 86400.0
@@ -220,8 +223,8 @@ async def test_a_connection_that_is_new_gets_what_a_backfill_brings_and_the_old_
         assert (delivery["connection_id"], len(w.tickets)) == (new.id, 2)
         w.clock.advance(91 * DAY_S)
         await prune(w)
-        closed = await w.db.read(queries.closed, w.tenant.id, "sid1")
-        assert closed == {old.id, new.id}
+        left_alone = await w.db.read(closed, w.tenant.id, "sid1")
+        assert left_alone == {old.id, new.id}
 
 
 async def test_a_call_that_nothing_was_due_for_stays_so(tmp_path: Path) -> None:
@@ -354,9 +357,9 @@ async def test_what_stops_halfway_goes_on_the_next_time(tmp_path: Path, monkeypa
         write, left = w.db.write_patiently, [1]
 
         async def fail(change: Any, row: Any, *, for_s: float) -> Any:
-            if change is queries.prune and not left:
+            if change is pruning and not left:
                 raise StoreBusy("The disk is full.")
-            if change is queries.prune:
+            if change is pruning:
                 left.pop()
             return await write(change, row, for_s=for_s)
 
@@ -375,9 +378,9 @@ async def test_an_event_that_comes_between_look_and_deletion_saves_its_call(tmp_
         await w.settle()
         w.clock.advance(91 * DAY_S)
         before = w.clock.now() - 90 * DAY_S
-        ids, _more = await w.db.read(queries.old_calls, w.tenant.id, before, queries.Place(0.0, 0), 10)
+        ids, _more = await w.db.read(old_calls, w.tenant.id, before, Place(0.0, 0), 10)
         await w.event("sid1", "voicemail", CallFrom=CALLER, CallType="voicemail")
-        assert await w.db.write(queries.prune, queries.Prune(tuple(ids), before, w.clock.now())) == 0
+        assert await w.db.write(pruning, Prune(tuple(ids), before, w.clock.now())) == 0
         (delivery,) = await w.settle()
         assert delivery["state"] == "done"
         assert [ticket["subject"] for ticket in w.tickets] == [f"Voicemail from {CALLER}"]

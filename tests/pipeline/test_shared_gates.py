@@ -12,8 +12,8 @@ from sqlalchemy import text
 from connector.clock import SYSTEM
 from connector.pipeline.gate import PROBE_EVERY_S, Gate
 from connector.pipeline.replicas import DEAD_S, Replicas
-from connector.store.database import Database
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
 from tests.databases import config_in
 from tests.pipeline.world import SID, World, replica, standin_of, tenant_file, world
 

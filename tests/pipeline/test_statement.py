@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 from connector.pipeline import statement as statements
 from connector.pipeline.retention import Retention
 from connector.pipeline.statement import percent
-from connector.store import sweeps, totals
+from connector.store.queries import sweeps, totals
 from tests.pipeline.exotel_world import exotel_world
 from tests.pipeline.test_looks import sid
 from tests.pipeline.test_sweeping import backfill

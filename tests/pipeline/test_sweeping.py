@@ -9,8 +9,8 @@ from connector.errors import RateLimited
 from connector.exotel.api import CallFilter
 from connector.pipeline import sweeping
 from connector.pipeline.sweeping import EVERY_S, LAG_S, OVERLAP_S
-from connector.store import sweeps
-from connector.store.database import single
+from connector.store.engine.database import single
+from connector.store.queries import sweeps
 from tests.pipeline.exotel_world import ExotelWorld, exotel_world
 from tests.pipeline.test_looks import popups, sid
 from tests.pipeline.world import CALLER, tenant_file

@@ -19,8 +19,8 @@ from connector.adapter import Grant
 from connector.clock import SYSTEM
 from connector.errors import AuthFailed, CrmUnavailable, RateLimited
 from connector.pipeline.tokens import SharedTokens
-from connector.store.database import Database
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
 from tests.databases import config_in
 from tests.pipeline.world import ManualClock

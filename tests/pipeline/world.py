@@ -22,8 +22,8 @@ from connector.kit.standins import standins
 from connector.outbound import session
 from connector.pipeline.accept import Received
 from connector.pipeline.service import Pipeline
-from connector.store.database import Database
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
 from connector.tenantfile import parse
 from connector.tenants import Tenant

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from connector.adapter import Files, registry
 from connector.pipeline import recordings as pipeline_recordings
-from connector.store import queries, revoking
+from connector.store.queries import recordings, revocations
 from tests.pipeline.world import PUBLIC_URL, SID, World, world
 from tests.recordings.peer import AUDIO, Peer
 
@@ -167,12 +167,12 @@ async def test_a_withdrawn_recording_is_not_given_to_the_crm(tmp_path: Path, pee
     async with attaching(tmp_path, peer) as w:
         await answered(w, peer)
         await w.settle()
-        assert await w.db.write(revoking.revoke, (w.tenant.id, "sid1", "test", w.clock.now())) == 1
+        assert await w.db.write(revocations.revoke, (w.tenant.id, "sid1", "test", w.clock.now())) == 1
         peer.files["c1.mp3"] = AUDIO
         (delivery,) = await w.after(5 * MINUTE_S)
         assert (delivery["state"], files(w)) == ("done", [])
         assert "withdrawn" in delivery["warnings"]
-        (found,) = await w.db.read(queries.recordings, w.tenant.id)
+        (found,) = await w.db.read(recordings.recordings, w.tenant.id)
         assert found.revoked_at is not None
 
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from connector.store import queries
+from connector.store.queries import events
 from tests import databases
 from tests.pipeline.world import World, world
 
@@ -69,7 +69,7 @@ async def test_an_event_of_a_call_that_was_not_pruned_after_all_is_stored(tmp_pa
 
 async def test_a_row_that_can_never_be_stored_is_an_error_and_not_tried_for_ever(tmp_path: Path) -> None:
     async with world(tmp_path) as w:
-        event = queries.NewEvent(
+        event = events.NewEvent(
             tenant_id=w.tenant.id,
             call_sid="sid1",
             kind="missed",
@@ -85,4 +85,4 @@ async def test_a_row_that_can_never_be_stored_is_an_error_and_not_tried_for_ever
         )
         async with asyncio.timeout(20):
             with pytest.raises(IntegrityError):
-                await w.db.write(queries.accept, event)
+                await w.db.write(events.accept, event)

@@ -15,8 +15,8 @@ from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError
 from connector.exotel.api.records import Device, User
-from connector.store.database import Database
-from connector.store.migrate import migrate
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import migrate
 from connector.store.secrets import SecretBox, open_box
 from connector.tenantfile import parse
 from connector.tenants import Connection

@@ -18,8 +18,8 @@ from connector.directories import Directories, load
 from connector.errors import ConfigError
 from connector.exotel.model import Call
 from connector.store import schema
-from connector.store.database import Database
-from connector.store.migrate import migrate
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import migrate
 from connector.store.secrets import SecretBox, open_box
 from connector.tenants import Directory
 from tests.databases import config_in, everything

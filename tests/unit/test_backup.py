@@ -11,11 +11,11 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
-from connector.backup import backup
 from connector.config import Config
 from connector.directories import load
 from connector.errors import ConfigError, ConnectorError
 from connector.store import schema
+from connector.store.backup import backup
 from connector.store.opening import opened
 from tests.unit.conftest import Shop
 

@@ -9,7 +9,7 @@ from standins.freshdesk import SETTINGS, Account, standin
 
 from connector import check
 from connector.check import Finding
-from connector.store.regions import keep_regions
+from connector.store.queries.regions import keep_regions
 from tests.unit.conftest import Shop
 
 GOOD = "Basic ZGVtb19rZXk6ZGVtb190b2tlbg=="

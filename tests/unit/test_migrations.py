@@ -25,8 +25,8 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from connector.store import schema
-from connector.store.database import Database
-from connector.store.migrate import _config, _scripts
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import _config, _scripts
 from tests.databases import Server
 from tests.unit.schemas import breaking, reflected
 

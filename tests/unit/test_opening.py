@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from connector.config import Config
 from connector.errors import ConfigError, StoreBusy
-from connector.store.database import Database
-from connector.store.migrate import upgrade
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
 from connector.store.opening import opened
 from tests.databases import config_in
 

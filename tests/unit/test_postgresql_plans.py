@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from tests.bench import plans
 from tests.databases import Server
 from tests.pipeline.test_query_plans import PRUNING

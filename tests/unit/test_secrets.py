@@ -11,8 +11,8 @@ from sqlalchemy import Connection, insert, select
 from connector.config import Config
 from connector.errors import ConfigError
 from connector.store import schema
-from connector.store.database import Database
-from connector.store.migrate import migrate
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import migrate
 from connector.store.secrets import SecretBox, open_box, rekey
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()

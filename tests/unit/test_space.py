@@ -9,10 +9,10 @@ from sqlalchemy import Connection, text
 
 from connector.pipeline import retention
 from connector.pipeline.retention import Retention
-from connector.store import space
-from connector.store.database import Database
-from connector.store.migrate import upgrade
-from connector.store.sqlite import SqliteStore
+from connector.store.engine import space
+from connector.store.engine.database import Database
+from connector.store.engine.migrate import upgrade
+from connector.store.engine.sqlite import SqliteStore
 from tests.pipeline.world import ManualClock, world
 from tests.web.stubs import tenant
 

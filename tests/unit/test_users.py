@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from connector import users
 from connector.errors import ConfigError
-from connector.store import schema, views
+from connector.store import schema
+from connector.store.queries import views
 from tests.databases import everything
 from tests.unit.conftest import Shop
 

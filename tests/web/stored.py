@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from connector.store import schema
-from connector.store.database import Database
+from connector.store.engine.database import Database
 from connector.users import hash_of
 from tests.databases import config_in
 

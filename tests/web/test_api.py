@@ -17,8 +17,9 @@ from connector.errors import StoreBusy
 from connector.masking import Mask
 from connector.pipeline.replay import Replayed
 from connector.pipeline.service import Pipeline
-from connector.store import schema, views
-from connector.store.database import Database
+from connector.store import schema
+from connector.store.engine.database import Database
+from connector.store.queries import views
 from connector.tenants import Directory
 from connector.web import shown
 from connector.web.answers import json_errors

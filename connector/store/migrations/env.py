@@ -1,4 +1,4 @@
-"""Alembic's environment: migrations run over the connection that `connector.store.migrate` hands in."""
+"""Alembic's environment: migrations run over the connection that `connector.store.engine.migrate` hands in."""
 
 from alembic import context
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from connector.store.engine.rows import as_rows, rows_of
 from connector.store.queries.contacts import ContactRow, contact_values
-from connector.store.rows import as_rows, rows_of
 
 #: Calls of a number that are looked through for one that was answered.
 _MOST_CALLS = 20

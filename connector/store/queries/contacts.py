@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from connector.store.dialects import locked
-from connector.store.rows import as_rows, rows_of
+from connector.store.engine.dialects import locked
+from connector.store.engine.rows import as_rows, rows_of
 
 
 @dataclass(frozen=True, slots=True)

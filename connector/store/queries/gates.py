@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from connector.store.dialects import NOW
+from connector.store.engine.dialects import NOW
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from connector.errors import LeaseLost
-from connector.store.dialects import LOCKED_DELIVERIES, locked
-from connector.store.queries.claiming import STEP_COLUMNS, StepRow, Work
+from connector.store.engine.dialects import LOCKED_DELIVERIES, locked
+from connector.store.engine.rows import as_list, as_rows, rows_of
 from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
-from connector.store.queries.looking import Lack, write_lacks
+from connector.store.queries.deliveries import STEP_COLUMNS, StepRow, Work
+from connector.store.queries.looks import Lack, write_lacks
 from connector.store.queries.recordings import WRITE_RECORDING, RecordingRow, recording_values
-from connector.store.rows import as_list, as_rows, rows_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, select, text
 
-from connector.store import trail
+from connector.store.queries import trail
 from connector.store.schema import tenant
 
 _COLUMNS: Final = (

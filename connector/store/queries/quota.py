@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from connector.store.dialects import NOW
+from connector.store.engine.dialects import NOW
 from connector.store.window import Window
 
 #: A chunk may be spent for so long.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
-from connector.store.rows import rows_of
+from connector.store.engine.rows import rows_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from connector.store.dialects import NOW
+from connector.store.engine.dialects import NOW
 
 _BEAT = text(
     f"insert into replica (id, seen_at) values (:id, {NOW})"  # noqa: S608 - ours

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, select, text
 
 from connector.store import schema
-from connector.store.rows import as_list
+from connector.store.engine.rows import as_list
 
 
 @dataclass(frozen=True, slots=True)

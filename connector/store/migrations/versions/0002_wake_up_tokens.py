@@ -14,14 +14,14 @@ depends_on = None
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        from connector.store.pgqueuer import install_sql
+        from connector.store.engine.pgqueuer import install_sql
 
         _run(install_sql())
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        from connector.store.pgqueuer import uninstall_sql
+        from connector.store.engine.pgqueuer import uninstall_sql
 
         _run(uninstall_sql())
 

@@ -14,8 +14,8 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from connector.errors import ConfigError, StoreBusy
-from connector.store.wakes import NoOthers
-from connector.store.writer import Asked, Told, Writer, together
+from connector.store.engine.wakes import NoOthers
+from connector.store.engine.writer import Asked, Told, Writer, together
 
 T = TypeVar("T")
 

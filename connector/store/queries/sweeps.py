@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
 
-from connector.store.rows import as_rows, rows_of
+from connector.store.engine.rows import as_rows, rows_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from connector.errors import ConfigError, StoreBusy
-from connector.store.lanes import Lanes
-from connector.store.pgqueuer import QueueWakes
-from connector.store.writer import Asked, Change, Told, is_one_statement, together
+from connector.store.engine.lanes import Lanes
+from connector.store.engine.pgqueuer import QueueWakes
+from connector.store.engine.writer import Asked, Change, Told, is_one_statement, together
 
 T = TypeVar("T")
 

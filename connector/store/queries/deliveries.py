@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, text
 
-from connector.store.dialects import LOCKED_DELIVERIES, SKIP_LOCKED
+from connector.store.engine.dialects import LOCKED_DELIVERIES, SKIP_LOCKED
+from connector.store.engine.rows import as_list
 from connector.store.queries.recordings import RecordingRow, of_calls
-from connector.store.rows import as_list
 
 
 @dataclass(frozen=True, slots=True)

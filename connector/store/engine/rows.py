@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Column, Double, LargeBinary
 from sqlalchemy.types import Integer
 
 from connector.store import schema
-from connector.store.dialects import spelled
+from connector.store.engine.dialects import spelled
 
 T = TypeVar("T")
 

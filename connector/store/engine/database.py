@@ -15,8 +15,8 @@ from sqlalchemy import URL, Connection, make_url
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from connector.errors import ConfigError, StoreBusy
-from connector.store.sqlite import SqliteStore
-from connector.store.wakes import Wakes
+from connector.store.engine.sqlite import SqliteStore
+from connector.store.engine.wakes import Wakes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -123,7 +123,7 @@ def _engine_of(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         return SqliteStore(url)
     # Here, since the driver and PgQueuer take as long to load as all the rest: a store in a file needs neither.
-    from connector.store.postgresql import PostgresStore
+    from connector.store.engine.postgresql import PostgresStore
 
     return PostgresStore(url)
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from connector.store.writer import BATCH, Asked, Change, Told, tell
+from connector.store.engine.writer import BATCH, Asked, Change, Told, tell
 
 _OVERLAP_S: Final = 0.02
 _ABREAST: Final = 3

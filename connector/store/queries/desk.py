@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from connector.store.database import single
+from connector.store.engine.database import single
 from connector.store.schema import agent, desk_contact, desk_note, desk_ticket
 
 State = Literal["open", "closed"]

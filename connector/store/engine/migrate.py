@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from connector.errors import ConfigError
-from connector.store.database import Database
+from connector.store.engine.database import Database
 
 #: Whoever holds this advisory lock migrates.
 _MIGRATING = 5_396_877_211

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from connector.store import trail
+from connector.store.queries import trail
 
 
 @dataclass(frozen=True, slots=True)

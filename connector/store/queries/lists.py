@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from connector.store import schema
-from connector.store.views import RecordRow
+from connector.store.queries.views import RecordRow
 
 
 def records(connection: Connection, call_ids: Sequence[int]) -> dict[int, list[RecordRow]]:

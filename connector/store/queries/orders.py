@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from connector.store.queries.claiming import StoredEvent
+from connector.store.queries.deliveries import StoredEvent
 
 
 @dataclass(frozen=True, slots=True)

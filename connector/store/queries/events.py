@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from connector.store.rows import as_json, as_rows, rows_of
-from connector.store.writer import one_statement
+from connector.store.engine.rows import as_json, as_rows, rows_of
+from connector.store.engine.writer import one_statement
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from connector.store import trail
+from connector.store.queries import trail
 from connector.store.schema import tenant
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from connector.errors import StoreBusy
-from connector.store.database import Database
+from connector.store.engine.database import Database
 
 _MEASURE_EVERY_S: Final = 20.0
 #: An answer that took longer says too little of when the clock was read.
