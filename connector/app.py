@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from connector.access.users import ensure_operator_token
 from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.directories import Directories
@@ -20,7 +21,6 @@ from connector.store.engine.database import Database
 from connector.store.engine.migrate import require_current, upgrade
 from connector.store.secrets import open_box
 from connector.tenants import Directory, Tenant
-from connector.users import ensure_operator_token
 from connector.web.answers import Handler, json_errors
 from connector.web.api import add_api
 from connector.web.applets import ANSWERS, AppletAnswers, add_applets

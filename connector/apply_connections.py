@@ -15,10 +15,10 @@ from connector.applying import Run, as_json, merged
 from connector.directories import options_of
 from connector.errors import ConfigError
 from connector.phone import is_number, is_sip
-from connector.pipeline.render import check_templates
 from connector.store import schema
 from connector.store.credentials import Credentials
 from connector.tenantfile import AgentPart, ConnectionPart, Problem, mistakes
+from connector.words.check import check_templates
 
 
 @dataclass(frozen=True, slots=True)

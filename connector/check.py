@@ -14,9 +14,8 @@ from connector.adapter.http import CrmHttp, Unlimited
 from connector.config import Config
 from connector.errors import ConfigError, CrmError
 from connector.exotel.api.hosts import Hosts, discover
-from connector.pipeline.exotel_accounts import exotel_urls
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Tenant
+from connector.tenants import Connection, Tenant, exotel_urls
 
 
 @dataclass(frozen=True, slots=True)

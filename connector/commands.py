@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from connector import apply as applying
 from connector import check as checking
-from connector import hooks, users
+from connector import hooks
+from connector.access import users
 from connector.adapter import registry
 from connector.config import Config
 from connector.directories import load

@@ -24,7 +24,8 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
 from connector import apply as applying
-from connector import outbound, users
+from connector import outbound
+from connector.access import users
 from connector.adapter import Adapter, Chat, Desk, Sales, registry
 from connector.adapter.options import RecordOptions
 from connector.app import DATABASE, HOME, create_app
@@ -35,7 +36,6 @@ from connector.directories import load
 from connector.kit.standins import standins
 from connector.observe import logs
 from connector.pipeline.render import default_words
-from connector.pipeline.sandbox import rendered
 from connector.serve import Stop, run, serving
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Expected, Played, utc_now
@@ -43,6 +43,7 @@ from connector.simulate.target import parse_target
 from connector.store import schema
 from connector.store.opening import Store, opened
 from connector.tenantfile import TenantFile
+from connector.words.sandbox import rendered
 
 SID: Final = "exotel535"
 #: The connection of the connector's own desk.

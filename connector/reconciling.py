@@ -28,7 +28,7 @@ from connector.outbound import session
 from connector.output import print_json, print_table
 from connector.pipeline import statement as statements
 from connector.pipeline.accept import Received, event_of, store
-from connector.pipeline.exotel_accounts import ExotelAccounts, exotel_urls
+from connector.pipeline.exotel_accounts import ExotelAccounts
 from connector.pipeline.reconcile import Reconciler
 from connector.pipeline.statement import Statement, numbers
 from connector.pipeline.sweeping import KEPT_S
@@ -36,7 +36,7 @@ from connector.store.engine.database import Database
 from connector.store.opening import opened
 from connector.store.queries import leases, sweeps
 from connector.store.queries.sweeps import Sweep
-from connector.tenants import Directory, Tenant
+from connector.tenants import Directory, Tenant, exotel_urls
 
 _DAYS: Final = 7
 _LOOK_EVERY_S: Final = 0.25

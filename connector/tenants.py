@@ -138,3 +138,9 @@ class Directory:
             connections={c.id: c for t in tenants for c in t.connections},
             accounts=accounts,
         )
+
+
+def exotel_urls(tenant: Tenant) -> list[str]:
+    """The operator's own addresses of Exotel, which may be private: `api_url`, and hosts that recordings lead to."""
+    own = [tenant.api_url] if isinstance(tenant.api_url, str) else list((tenant.api_url or {}).values())
+    return [*own, *(f"//{host}" for host in tenant.recording_hosts)]

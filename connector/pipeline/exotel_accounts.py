@@ -91,12 +91,6 @@ class ExotelAccounts:
         )
 
 
-def exotel_urls(tenant: Tenant) -> list[str]:
-    """The operator's own addresses of Exotel, which may be private: `api_url`, and hosts that recordings lead to."""
-    own = [tenant.api_url] if isinstance(tenant.api_url, str) else list((tenant.api_url or {}).values())
-    return [*own, *(f"//{host}" for host in tenant.recording_hosts)]
-
-
 def _differ(made: Tenant, now: Tenant) -> bool:
     return made is not now and _wire_of(made) != _wire_of(now)
 

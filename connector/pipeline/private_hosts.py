@@ -4,8 +4,7 @@ from collections.abc import Callable, Container
 from urllib.parse import urlsplit
 
 from connector.directories import Directories
-from connector.pipeline.exotel_accounts import exotel_urls
-from connector.tenants import Directory
+from connector.tenants import Directory, exotel_urls
 
 
 class PrivateHosts(Container[str]):

@@ -16,6 +16,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
+from connector.access.users import NUMBERS
 from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
 from connector.observe import metrics
@@ -26,7 +27,6 @@ from connector.pipeline.replay import PRUNED, without_numbers
 from connector.store.engine.database import single
 from connector.store.queries import recordings, revocations, trail, views
 from connector.store.queries.views import TokenRow
-from connector.users import NUMBERS
 from connector.web import shown
 from connector.web.agents_api import list_agents, list_devices, put_agents, set_device
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal

@@ -4,10 +4,10 @@ from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
+from connector.access.users import hash_of
 from connector.store.engine.database import Database
 from connector.store.queries import views
 from connector.store.queries.views import TokenRow
-from connector.users import hash_of
 from connector.web.answers import Refused
 
 Scope = Literal["read", "replay", "call"]

@@ -15,7 +15,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
-from connector import outbound, users
+from connector import outbound
+from connector.access import users
 from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
 from connector.check import make_adapter

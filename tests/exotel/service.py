@@ -14,13 +14,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import Connection, text
 
+from connector.access.users import add_token, add_user
 from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
 from connector.apply import apply
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from connector.tenantfile import parse
 from connector.tenants import Tenant
-from connector.users import add_token, add_user
 from tests.databases import config_in
 from tests.exotel.conftest import KEY, SID, TOKEN
 from tests.pipeline.world import ManualClock

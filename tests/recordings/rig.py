@@ -14,7 +14,7 @@ from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import text
 
-from connector import users
+from connector.access import users
 from connector.app import BOX, DATABASE, DIRECTORIES, create_app
 from connector.apply import apply
 from connector.config import Config

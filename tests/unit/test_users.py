@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
-from connector import users
+from connector.access import users
 from connector.errors import ConfigError
 from connector.store import schema
 from connector.store.queries import views

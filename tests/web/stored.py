@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from connector.access.users import hash_of
 from connector.store import schema
 from connector.store.engine.database import Database
-from connector.users import hash_of
 from tests.databases import config_in
 
 MINE, THEIRS = "exotel535", "other1m"
