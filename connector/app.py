@@ -11,7 +11,6 @@ from aiohttp import web
 from connector.access.users import ensure_operator_token
 from connector.clock import SYSTEM, Clock
 from connector.config import Config
-from connector.directories import Directories
 from connector.observe.logs import server_logger
 from connector.pipeline.periodic import Periodic
 from connector.pipeline.retention import EVERY_S, Retention
@@ -20,7 +19,8 @@ from connector.store.engine.clock import DatabaseClock
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import require_current, upgrade
 from connector.store.secrets import open_box
-from connector.tenants import Directory, Tenant
+from connector.tenants.directory import Directories
+from connector.tenants.model import Directory, Tenant
 from connector.web.answers import Handler, json_errors
 from connector.web.api import add_api
 from connector.web.applets import ANSWERS, AppletAnswers, add_applets

@@ -8,13 +8,9 @@ from typing import Any, Final
 
 import click
 
-from connector import hooks
-from connector.agents import csvfile, devices, matching, stored
-from connector.agents.stored import Line
-from connector.check import make_adapter, session
+from connector.agents import csvfile, devices
 from connector.clock import SYSTEM
 from connector.config import Config
-from connector.directories import load
 from connector.errors import ConfigError
 from connector.output import print_json, print_table
 from connector.pipeline.accept import Received, event_of
@@ -24,7 +20,11 @@ from connector.pipeline.exotel_accounts import ExotelAccounts
 from connector.pipeline.placing import Placing
 from connector.store.opening import Store, opened
 from connector.store.queries.placements import Placement
-from connector.tenants import Connection, Directory, Tenant
+from connector.tenants import agents_match, urls
+from connector.tenants.agents import Line, Origin, Owner, put_agents, read_agents
+from connector.tenants.check import make_adapter, session
+from connector.tenants.directory import load
+from connector.tenants.model import Connection, Directory, Tenant
 
 _SAID: Final = {
     "placed": "Ringing the agent.",
@@ -48,7 +48,7 @@ def call(
     """`connector call`. Raises `Declined`."""
     with opened(config, make=False) as store:
         directory = store.db.transact(load, store.box)
-        owner = hooks.find_tenant(directory, tenant)
+        owner = urls.find_tenant(directory, tenant)
         name = _connection(owner, connection).name
         wish = Wish(name, agent, number, custom_field, idempotency_key)
         placed = asyncio.run(_place(config, store, directory, owner, wish))
@@ -73,7 +73,7 @@ def agents(
     """`connector agents`; returns whether no line was refused."""
     with opened(config, make=False) as store:
         directory = store.db.transact(load, store.box)
-        owner = hooks.find_tenant(directory, tenant)
+        owner = urls.find_tenant(directory, tenant)
         if file is not None:
             one = _connection(owner, connection)
             wishes = csvfile.read_csv(file)
@@ -85,11 +85,9 @@ def agents(
             return _say_lines(asyncio.run(_sync(config, store, directory, owner, enabled)), as_json)
         if export:
             one = _connection(owner, connection)
-            click.echo(csvfile.write_csv(store.db.transact(stored.read_agents, one.id)), nl=False)
+            click.echo(csvfile.write_csv(store.db.transact(read_agents, one.id)), nl=False)
             return True
-        rows = [
-            {"connection": one.name, **row} for one in chosen for row in store.db.transact(stored.read_agents, one.id)
-        ]
+        rows = [{"connection": one.name, **row} for one in chosen for row in store.db.transact(read_agents, one.id)]
     names = ("connection", "crm_id", "name", "email", "phone", "caller_id", "outbound", "ids", "origin")
     if as_json:
         print_json({name: row[name] for name in names} for row in rows)
@@ -103,7 +101,7 @@ def device(config: Config, *, tenant: str, agent: str, on: bool, device: Any, as
     """`connector device`. Raises `Declined`."""
     with opened(config, make=False) as store:
         directory = store.db.transact(load, store.box)
-        owner = hooks.find_tenant(directory, tenant)
+        owner = urls.find_tenant(directory, tenant)
 
         async def switch() -> list[Any]:
             async with _exotel(config, store, directory, owner) as exotel:
@@ -145,15 +143,15 @@ async def _sync(
         users = await exotel.client(tenant, "reconcile").people.list_users()
         for one in connections:
             found = await make_adapter(exotel.session, one, store.box, config).list_agents()
-            wishes = matching.match(found, users, tenant.country)
+            wishes = agents_match.match(found, users, tenant.country)
             made = await asyncio.to_thread(_put, store, tenant, one, wishes, "sync")
             lines += [(one.name, line) for line in made]
     return lines
 
 
-def _put(store: Store, tenant: Tenant, connection: Connection, wishes: Any, origin: stored.Origin) -> list[Line]:
-    owner = stored.Owner(tenant.id, connection.id, tenant.country)
-    return store.db.transact(stored.put_agents, owner, wishes, origin, "cli")
+def _put(store: Store, tenant: Tenant, connection: Connection, wishes: Any, origin: Origin) -> list[Line]:
+    owner = Owner(tenant.id, connection.id, tenant.country)
+    return store.db.transact(put_agents, owner, wishes, origin, "cli")
 
 
 @contextlib.asynccontextmanager

@@ -14,13 +14,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from connector import apply as applying
-from connector import check as checking
-from connector import hooks
 from connector.access import users
 from connector.adapter import registry
 from connector.config import Config
-from connector.directories import load
 from connector.errors import ConfigError
 from connector.output import print_json, print_table
 from connector.pipeline import replay as replaying
@@ -35,7 +31,11 @@ from connector.store.queries import lists, revocations, views
 from connector.store.queries import recordings as recording_queries
 from connector.store.queries.regions import keep_regions
 from connector.store.secrets import rekey as reseal
-from connector.tenants import Directory
+from connector.tenants import apply as applying
+from connector.tenants import check as checking
+from connector.tenants import urls
+from connector.tenants.directory import load
+from connector.tenants.model import Directory
 
 _SPAN: Final = re.compile(r"(\d+)([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -61,7 +61,7 @@ def apply(config: Config, file: Path, prune: bool) -> None:
 def check(config: Config, sid: str) -> bool:
     """`connector check`; returns whether nobody has to do anything."""
     with opened(config, make=False) as store:
-        tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
+        tenant = urls.find_tenant(store.db.transact(load, store.box), sid)
 
         def keep_region(region: str) -> None:
             store.db.transact(keep_regions, [(tenant.id, region)])
@@ -76,7 +76,7 @@ def check(config: Config, sid: str) -> bool:
         fine = asyncio.run(look())
         _warn(checking.lost_without_address([tenant], config))
     click.echo()
-    for line in hooks.describe(tenant, config):
+    for line in urls.describe(tenant, config):
         click.echo(line)
     return fine
 
@@ -85,11 +85,11 @@ def hook(config: Config, sid: str, rotate: bool) -> None:
     """`connector hook`."""
     with opened(config, make=False) as store:
         directory = store.db.transact(load, store.box)
-        tenant = hooks.find_tenant(directory, sid)
+        tenant = urls.find_tenant(directory, sid)
         if rotate:
-            store.db.transact(hooks.rotate, store.box, sid)
-            tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
-    for line in hooks.describe(tenant, config):
+            store.db.transact(urls.rotate, store.box, sid)
+            tenant = urls.find_tenant(store.db.transact(load, store.box), sid)
+    for line in urls.describe(tenant, config):
         click.echo(line)
 
 
@@ -192,7 +192,7 @@ def replay(
         directory = store.db.transact(load, store.box)
         if tenant is None and len(directory.tenants) != 1:
             raise click.UsageError("say --tenant SID")
-        owner = hooks.find_tenant(directory, tenant or next(iter(directory.tenants)))
+        owner = urls.find_tenant(directory, tenant or next(iter(directory.tenants)))
         one = owner.connection(connection) if connection is not None else None
         if connection is not None and one is None:
             known = ", ".join(c.name for c in owner.connections) or "none"
@@ -239,7 +239,7 @@ def user_add(config: Config, name: str, token: bool, sid: str | None, *, numbers
 def recordings(config: Config, sid: str, revoke: str | None, limit: int, as_json: bool) -> None:
     """`connector recordings`."""
     with opened(config, make=False) as store:
-        tenant = hooks.find_tenant(store.db.transact(load, store.box), sid)
+        tenant = urls.find_tenant(store.db.transact(load, store.box), sid)
         if revoke is not None:
             if not store.db.transact(recording_queries.recordings, tenant.id, revoke):
                 raise ConfigError(f"{sid} has no recording of a call {revoke!r}")
@@ -306,7 +306,7 @@ def _warn(words: str | None) -> None:
 
 
 def _tenant_id(directory: Directory, sid: str | None) -> int | None:
-    return None if sid is None else hooks.find_tenant(directory, sid).id
+    return None if sid is None else urls.find_tenant(directory, sid).id
 
 
 def _say_finding(finding: checking.Finding) -> None:

@@ -23,16 +23,13 @@ from rich.table import Table
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
-from connector import apply as applying
 from connector import outbound
 from connector.access import users
 from connector.adapter import Adapter, Chat, Desk, Sales, registry
 from connector.adapter.options import RecordOptions
 from connector.app import DATABASE, HOME, create_app
-from connector.check import make_adapter
 from connector.config import Config
 from connector.demo_exotel import recordings_app
-from connector.directories import load
 from connector.kit.standins import standins
 from connector.observe import logs
 from connector.pipeline.render import default_words
@@ -42,7 +39,10 @@ from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Expected, 
 from connector.simulate.target import parse_target
 from connector.store import schema
 from connector.store.opening import Store, opened
-from connector.tenantfile import TenantFile
+from connector.tenants import apply as applying
+from connector.tenants.check import make_adapter
+from connector.tenants.directory import load
+from connector.tenants.file import TenantFile
 from connector.words.sandbox import rendered
 
 SID: Final = "exotel535"

@@ -13,7 +13,7 @@ from connector.adapter import Adapter, Chat, EditableNotes, Sales, registry
 from connector.adapter.options import DeskOptions, Options, RecordOptions, TaskOptions
 from connector.exotel.model import Call, Digits
 from connector.pipeline.plan import Target, plan
-from connector.tenants import Connection, Tenant
+from connector.tenants.model import Connection, Tenant
 
 _BEGIN, _END = "<!-- features: begin -->", "<!-- features: end -->"
 _RECORDING: Final = "https://recordings.exotel.com/exotelrecordings/acme1/1.mp3"

@@ -18,11 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection as Sql
 
-from connector import hooks
 from connector.clock import SYSTEM
 from connector.commands import parse_time
 from connector.config import Config
-from connector.directories import load
 from connector.errors import ConfigError
 from connector.outbound import session
 from connector.output import print_json, print_table
@@ -36,7 +34,9 @@ from connector.store.engine.database import Database
 from connector.store.opening import opened
 from connector.store.queries import leases, sweeps
 from connector.store.queries.sweeps import Sweep
-from connector.tenants import Directory, Tenant, exotel_urls
+from connector.tenants import urls
+from connector.tenants.directory import load
+from connector.tenants.model import Directory, Tenant, exotel_urls
 
 _DAYS: Final = 7
 _LOOK_EVERY_S: Final = 0.25
@@ -58,7 +58,7 @@ def statement(config: Config, sid: str, day: str | None, as_json: bool) -> None:
     """`connector statement`."""
     with opened(config, make=False) as opened_store:
         db = opened_store.db
-        tenant = hooks.find_tenant(db.transact(load, opened_store.box), sid)
+        tenant = urls.find_tenant(db.transact(load, opened_store.box), sid)
         last = statements.today(tenant, time.time()) if day is None else _day(day)
         days = [last - timedelta(days=number) for number in range(1 if day is not None else _DAYS)]
         found = [db.transact(statements.statement, tenant, one) for one in reversed(days)]
@@ -102,7 +102,7 @@ def _do(config: Config, sid: str, wish: _Wish, words: str) -> Sweep:
     with opened(config, make=False) as opened_store:
         db = opened_store.db
         directory = db.transact(load, opened_store.box)
-        tenant = hooks.find_tenant(directory, sid)
+        tenant = urls.find_tenant(directory, sid)
         if not any(connection.enabled for connection in tenant.connections):
             raise ConfigError(f"{sid} has no enabled connection that calls could be written to")
         if not tenant.api_key.get_secret_value():

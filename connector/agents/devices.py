@@ -9,7 +9,7 @@ from connector.errors import Declined, ExotelRefused, NotFound
 from connector.exotel.api.people import People
 from connector.exotel.api.records import Device, User
 from connector.phone import is_number, is_sip, parse_number
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 DeviceType = Literal["tel", "sip"]
 

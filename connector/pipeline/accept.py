@@ -18,7 +18,7 @@ from connector.exotel.model import ORDERS
 from connector.pipeline.plan import LAST_INPUT_S, QUIET_S
 from connector.store.engine.database import Database
 from connector.store.queries import events
-from connector.tenants import Connection, Tenant
+from connector.tenants.model import Connection, Tenant
 
 #: A busy store is waited for this long; Exotel does not send a popup or passthru again.
 WAIT_S: Final = 4.0

@@ -25,7 +25,7 @@ from connector.store.engine.database import Database
 from connector.store.queries import deliveries, gates
 from connector.store.queries.gates import GateRow, ProbeClaim
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Directory
+from connector.tenants.model import Connection, Directory
 
 log = logging.getLogger(__name__)
 

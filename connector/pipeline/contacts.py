@@ -16,7 +16,7 @@ from connector.pipeline.waiting import Waiting
 from connector.store.engine.database import Database
 from connector.store.queries import callers, contacts
 from connector.store.queries.contacts import ContactClaim, ContactRow
-from connector.tenants import Connection, Tenant
+from connector.tenants.model import Connection, Tenant
 
 _REMEMBERED: Final = 20_000
 _BUSY_S: Final = 1.0

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from connector.adapter import Agent
 from connector.errors import Declined
 from connector.phone import is_number, parse_number
-from connector.tenants import Connection, Tenant
+from connector.tenants.model import Connection, Tenant
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from connector.pipeline.gate import Gate
 from connector.pipeline.quota import Buckets
 from connector.store.engine.database import Database
 from connector.store.queries.regions import keep_regions
-from connector.tenants import Directory, Tenant
+from connector.tenants.model import Directory, Tenant
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from connector.exotel.api import CallRecord
 from connector.pipeline.accept import Received
 from connector.store.engine.database import Database
 from connector.store.queries import sweeps
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 
 class Intake:

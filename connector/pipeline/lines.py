@@ -8,7 +8,7 @@ from typing import Final
 from connector.clock import Clock
 from connector.exotel.api.records import User
 from connector.pipeline.kept import Kept
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 #: So long a list of users is taken for true; a larger account costs a request per 50 users and look.
 _FRESH_S: Final = 5.0

@@ -18,7 +18,7 @@ from connector.pipeline.intake import Intake
 from connector.pipeline.lacks import VOICEMAIL
 from connector.store.engine.database import Database
 from connector.store.queries.looks import LOOKS_S, Look, all_looks, due_looks, looked, stage_at
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from connector.clock import Clock
 from connector.errors import ConfigError, CrmUnavailable, NotFound
 from connector.pipeline.contacts import Contacts, caller_for
 from connector.pipeline.kept import Kept
-from connector.tenants import Connection, Tenant
+from connector.tenants.model import Connection, Tenant
 
 #: A contact rarely changes hands; who calls again within minutes costs no request.
 _FRESH_S: Final = 300.0

@@ -17,7 +17,7 @@ from connector.clock import Clock
 from connector.errors import ConnectorError, StoreBusy
 from connector.store.engine.database import Database
 from connector.store.queries import leases
-from connector.tenants import Directory, Tenant
+from connector.tenants.model import Directory, Tenant
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from connector.pipeline.dialling import Wish, dial_of
 from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Binding, NewPlacement, Placement, Verdict
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from connector.adapter.options import DeskOptions, RecordOptions, TaskOptions
 from connector.exotel import recordings
 from connector.exotel.model import Call, Outcome
 from connector.pipeline.links import FILE, Links, file_name
-from connector.tenants import Connection, Tenant
+from connector.tenants.model import Connection, Tenant
 
 #: No event for so long, and nobody is being rung: the call is over, whatever did not arrive.
 QUIET_S: Final = 120.0

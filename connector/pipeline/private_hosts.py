@@ -3,8 +3,8 @@
 from collections.abc import Callable, Container
 from urllib.parse import urlsplit
 
-from connector.directories import Directories
-from connector.tenants import Directory, exotel_urls
+from connector.tenants.directory import Directories
+from connector.tenants.model import Directory, exotel_urls
 
 
 class PrivateHosts(Container[str]):

@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.applets import Gather, Greeting, Playback, Sound
 from connector.exotel.model import CallEvent
-from connector.masking import shown
 from connector.phone import display
-from connector.tenants import Tenant
+from connector.tenants.applets import Gather, Greeting, Playback, Sound
+from connector.tenants.masking import shown
+from connector.tenants.model import Tenant
 from connector.words.spoken import one_line, said
 
 

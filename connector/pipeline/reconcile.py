@@ -24,7 +24,7 @@ from connector.pipeline.sweeping import LAG_S, Sweeper
 from connector.store.engine.database import Database, single
 from connector.store.queries import sweeps, totals
 from connector.store.queries.sweeps import Sweep
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from connector.store.queries.orders import (
     finish_orders,
     open_orders,
 )
-from connector.tenants import Directory, Tenant
+from connector.tenants.model import Directory, Tenant
 
 log = logging.getLogger(__name__)
 

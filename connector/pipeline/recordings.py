@@ -8,7 +8,7 @@ from typing import Final
 from connector.errors import ConfigError, CrmError
 from connector.exotel.recordings import Account, File, Opened, Signed, opened, whole
 from connector.pipeline.exotel_accounts import ExotelAccounts
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from connector.adapter import Adapter, Agent, Entry, Ref, Sales
 from connector.adapter.options import ChatOptions, Options
 from connector.errors import Rejected
 from connector.exotel.model import Call, Outcome, Unreached
-from connector.masking import shown
 from connector.phone import display
 from connector.pipeline.plan import Step, Target, answered_by, heard, talk_time, uses
+from connector.tenants.masking import shown
 from connector.words.check import PARTS
 from connector.words.defaults import CHAT, DESK, SALES, TITLES, Words
 from connector.words.sandbox import rendered

@@ -21,7 +21,7 @@ from connector.pipeline.render import digest, facts, render, sent
 from connector.pipeline.runner import known, read
 from connector.store.queries import deliveries, retention, views
 from connector.store.queries.deliveries import StepRow, Work
-from connector.tenants import Connection, Directory, Tenant
+from connector.tenants.model import Connection, Directory, Tenant
 
 #: Calls of one replay; a longer span is asked for in parts.
 LIMIT = 10_000

@@ -37,7 +37,7 @@ from connector.store.queries import retention
 from connector.store.queries.placements import forget_placements
 from connector.store.queries.retention import Place, Prune, Unseen
 from connector.store.queries.texts import forget_fates
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from connector.applets import Connect
 from connector.clock import Clock
 from connector.errors import StoreBusy
 from connector.exotel.model import CallEvent
@@ -22,7 +21,8 @@ from connector.pipeline.lines import Line, Lines, target
 from connector.pipeline.owners import ContactOwners
 from connector.store.engine.database import Database
 from connector.store.queries import callers
-from connector.tenants import Tenant
+from connector.tenants.applets import Connect
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ from connector.store.engine.database import Database
 from connector.store.queries.deliveries import StoredEvent, Work
 from connector.store.queries.journal import Finish
 from connector.store.queries.looks import Lack
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

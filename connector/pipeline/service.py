@@ -12,7 +12,6 @@ from typing import Any, Final
 from connector.adapter import Adapter, Checked, registry
 from connector.adapter.options import Options
 from connector.clock import SYSTEM, Clock
-from connector.directories import Directories, options_of
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api import Exotel
 from connector.exotel.api.records import User
@@ -48,7 +47,8 @@ from connector.store.queries.deliveries import Work
 from connector.store.queries.placements import Placement, give_up_placing
 from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Tenant
+from connector.tenants.directory import Directories, options_of
+from connector.tenants.model import Connection, Tenant
 
 log = logging.getLogger(__name__)
 

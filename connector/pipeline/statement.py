@@ -17,7 +17,7 @@ from sqlalchemy import Connection as Sql
 from connector.pipeline.runner import NOT_WRITTEN
 from connector.store.queries import sweeps, totals
 from connector.store.queries.totals import Became, Total
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 _Verdict = tuple[Literal["written", "not_due", "missing"], str]
 

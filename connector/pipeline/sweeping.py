@@ -15,7 +15,7 @@ from connector.pipeline.intake import Intake
 from connector.store.engine.database import Database, single
 from connector.store.queries import sweeps
 from connector.store.queries.sweeps import Sweep
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 

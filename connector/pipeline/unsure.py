@@ -19,7 +19,7 @@ from connector.pipeline.placing import FIRST_LOOK_S, Placing
 from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Placement, Verdict
-from connector.tenants import Directory, Tenant
+from connector.tenants.model import Directory, Tenant
 
 log = logging.getLogger(__name__)
 

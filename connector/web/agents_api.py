@@ -2,15 +2,16 @@
 
 from aiohttp import web
 
-from connector.agents import devices, stored
-from connector.agents.stored import Owner
+from connector.agents import devices
 from connector.errors import AuthFailed, CrmError, CrmUnavailable, Declined
 from connector.exotel.api.people import People
 from connector.exotel.api.records import Device, User
 from connector.pipeline.dialling import get_connection
 from connector.store.engine.database import single
 from connector.store.queries.views import TokenRow
-from connector.tenants import Tenant
+from connector.tenants import agents
+from connector.tenants.agents import Owner
+from connector.tenants.model import Tenant
 from connector.web.answers import Refused
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from connector.web.schemas import (
@@ -34,7 +35,7 @@ async def list_agents(request: web.Request, token: TokenRow, asked: AgentsAsked)
     chosen = tenant.connections if asked.connection is None else (get_connection(tenant, asked.connection),)
     found = []
     for connection in chosen:
-        rows = await request.app[DATABASE].read(stored.read_agents, connection.id)
+        rows = await request.app[DATABASE].read(agents.read_agents, connection.id)
         found += [AgentOut.model_validate({**row, "connection": connection.name}) for row in rows]
     return Agents(agents=found)
 
@@ -48,7 +49,7 @@ async def put_agents(request: web.Request, token: TokenRow, asked: AgentsPut) ->
     wishes = [agent.model_dump(exclude_unset=True) for agent in asked.agents]
     owner = Owner(tenant.id, connection.id, tenant.country)
     db = request.app[DATABASE]
-    lines = await db.write(single(stored.put_agents), (owner, wishes, "import", f"api:{token.id}"))
+    lines = await db.write(single(agents.put_agents), (owner, wishes, "import", f"api:{token.id}"))
     await request.app[DIRECTORIES].refresh()
     return AgentLines(
         refused=sum(line.result == "refused" for line in lines),

@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 
 from aiohttp import hdrs, web
 
-from connector.applets import VERSION, Connect
 from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, Rejected, StoreBusy
 from connector.exotel.model import CallEvent
@@ -22,7 +21,8 @@ from connector.exotel.parse import parse_request
 from connector.observe import metrics
 from connector.pipeline import prompts
 from connector.pipeline.routing import WAIT_S, Asked, Ring, Routing, fallback
-from connector.tenants import Tenant
+from connector.tenants.applets import VERSION, Connect
+from connector.tenants.model import Tenant
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
 from connector.web.body import read_body
 from connector.web.ingress import GATHERED, INGRESS

@@ -20,7 +20,7 @@ from connector.exotel.wire import count_of, fold_keys, merge, text_of, time_of, 
 from connector.observe import metrics
 from connector.pipeline.accept import Received
 from connector.store.queries.texts import TextFate
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal
 from connector.web.body import read_body
 from connector.web.origin import Origin

@@ -7,10 +7,10 @@ from aiohttp import web
 from connector.adapter import Adapter
 from connector.clock import Clock
 from connector.config import Config
-from connector.directories import Directories
 from connector.pipeline.service import Pipeline
 from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox
+from connector.tenants.directory import Directories
 
 
 class Home:

@@ -22,7 +22,7 @@ from typing import Final, Protocol
 from aiohttp import hdrs, web
 
 from connector.errors import StoreBusy
-from connector.tenants import Directory, Tenant
+from connector.tenants.model import Directory, Tenant
 from connector.web.answers import Refused
 
 Address = IPv4Address | IPv6Address

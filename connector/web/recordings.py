@@ -24,7 +24,7 @@ from connector.pipeline.links import file_name, name_in
 from connector.pipeline.recordings import LATE_S
 from connector.store.queries import recordings
 from connector.store.queries.recordings import Named
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 from connector.web.answers import Refused, problem
 from connector.web.auth import authenticate
 from connector.web.keys import BOX, CLOCK, DATABASE, DIRECTORIES, PIPELINE

@@ -19,7 +19,7 @@ from connector.pipeline.replay import Replayed
 from connector.pipeline.statement import Statement, numbers
 from connector.store.queries.placements import Placement
 from connector.store.queries.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 from connector.web.schemas import (
     CallDetails,
     CallOut,

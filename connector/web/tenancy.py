@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from connector.store.queries.views import TokenRow
-from connector.tenants import Tenant
+from connector.tenants.model import Tenant
 from connector.web.answers import Refused
 from connector.web.keys import DIRECTORIES
 

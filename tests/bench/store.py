@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from connector.apply import apply
 from connector.config import Config
 from connector.store.opening import opened
-from connector.tenantfile import TenantFile
+from connector.tenants.apply import apply
+from connector.tenants.file import TenantFile
 from tests.bench import crms
 
 PUBLIC_URL = "https://calls.example.com"

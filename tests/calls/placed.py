@@ -18,9 +18,6 @@ from sqlalchemy import text
 from connector import outbound
 from connector.access import users
 from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
-from connector.apply import apply
-from connector.check import make_adapter
-from connector.directories import load
 from connector.exotel.token import new_token
 from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
@@ -29,7 +26,10 @@ from connector.pipeline.reconcile import Reconciler
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.secrets import open_box
-from connector.tenantfile import parse
+from connector.tenants.apply import apply
+from connector.tenants.check import make_adapter
+from connector.tenants.directory import load
+from connector.tenants.file import parse
 from tests.databases import config_in
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE, SID, ManualClock, standin_of
 

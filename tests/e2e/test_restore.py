@@ -11,7 +11,6 @@ from sqlalchemy import select
 from standins.freshdesk import SETTINGS, Account, standin
 
 from connector.app import DATABASE, create_app
-from connector.apply import apply
 from connector.config import Config
 from connector.kit.faults import Faults
 from connector.serve import serving
@@ -21,7 +20,8 @@ from connector.simulate.target import parse_target
 from connector.store import schema
 from connector.store.backup import backup
 from connector.store.opening import opened
-from connector.tenantfile import TenantFile
+from connector.tenants.apply import apply
+from connector.tenants.file import TenantFile
 
 
 def states(sql: Sql) -> list[str]:

@@ -16,11 +16,11 @@ from sqlalchemy import Connection, text
 
 from connector.access.users import add_token, add_user
 from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
-from connector.apply import apply
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
-from connector.tenantfile import parse
-from connector.tenants import Tenant
+from connector.tenants.apply import apply
+from connector.tenants.file import parse
+from connector.tenants.model import Tenant
 from tests.databases import config_in
 from tests.exotel.conftest import KEY, SID, TOKEN
 from tests.pipeline.world import ManualClock

@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, text
 
-from connector.directories import Directories
 from connector.pipeline.journal import LEASE_S
 from connector.pipeline.service import Pipeline
 from connector.store.engine import postgresql
@@ -22,6 +21,7 @@ from connector.store.queries import contacts, deliveries, journal
 from connector.store.queries.contacts import ContactClaim, ContactRow
 from connector.store.queries.events import NewEvent, accept
 from connector.store.queries.journal import JournalWrite
+from connector.tenants.directory import Directories
 from tests import databases
 from tests.databases import Server
 from tests.pipeline.world import World, world

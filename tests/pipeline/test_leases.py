@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 
-from connector.directories import Directories
 from connector.errors import CrmUnavailable, StoreBusy
 from connector.pipeline import periodic
 from connector.pipeline.periodic import Periodic
@@ -17,7 +16,8 @@ from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.queries import leases
 from connector.store.queries.leases import Standing, Wish
-from connector.tenants import Tenant
+from connector.tenants.directory import Directories
+from connector.tenants.model import Tenant
 from tests.databases import config_in
 from tests.pipeline.world import ManualClock
 from tests.web.stubs import StubDirectories, tenant

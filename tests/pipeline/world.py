@@ -13,10 +13,7 @@ from urllib.parse import urlencode
 from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
-from connector.apply import apply
-from connector.check import make_adapter
 from connector.config import Config
-from connector.directories import Directories
 from connector.kit.faults import Faults
 from connector.kit.standins import standins
 from connector.outbound import session
@@ -25,8 +22,11 @@ from connector.pipeline.service import Pipeline
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
-from connector.tenantfile import parse
-from connector.tenants import Tenant
+from connector.tenants.apply import apply
+from connector.tenants.check import make_adapter
+from connector.tenants.directory import Directories
+from connector.tenants.file import parse
+from connector.tenants.model import Tenant
 from tests.databases import config_in
 
 SID = "exotel535"

@@ -16,9 +16,9 @@ from sqlalchemy import text
 
 from connector.access import users
 from connector.app import BOX, DATABASE, DIRECTORIES, create_app
-from connector.apply import apply
 from connector.config import Config
-from connector.tenantfile import parse
+from connector.tenants.apply import apply
+from connector.tenants.file import parse
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE, PUBLIC_URL, SID, ManualClock
 from tests.recordings.peer import KEY, TOKEN, Peer
 

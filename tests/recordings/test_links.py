@@ -12,10 +12,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from connector.app import BOX, DATABASE
-from connector.apply import apply
 from connector.pipeline.recordings import LATE_S
 from connector.store.secrets import open_box, rekey
-from connector.tenantfile import parse
+from connector.tenants.apply import apply
+from connector.tenants.file import parse
 from connector.web import recordings as web_recordings
 from tests.pipeline.world import SID
 from tests.recordings.peer import AUDIO, BASIC, Peer

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from connector.apply import Applied, apply
 from connector.config import Config
-from connector.directories import load
 from connector.store.opening import Store, opened
-from connector.tenantfile import TenantFile
-from connector.tenants import Tenant
+from connector.tenants.apply import Applied, apply
+from connector.tenants.directory import load
+from connector.tenants.file import TenantFile
+from connector.tenants.model import Tenant
 from tests.databases import config_in
 
 

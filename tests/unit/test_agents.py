@@ -8,18 +8,19 @@ import pytest
 import yaml
 
 from connector.adapter import Agent
-from connector.agents import csvfile, matching, stored
-from connector.agents.stored import Line, Owner
-from connector.apply import apply
+from connector.agents import csvfile
 from connector.config import Config
-from connector.directories import load
 from connector.errors import ConfigError
 from connector.exotel.api.records import Device, User
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import migrate
 from connector.store.secrets import SecretBox, open_box
-from connector.tenantfile import parse
-from connector.tenants import Connection
+from connector.tenants import agents_match
+from connector.tenants.agents import Line, Origin, Owner, put_agents, read_agents
+from connector.tenants.apply import apply
+from connector.tenants.directory import load
+from connector.tenants.file import parse
+from connector.tenants.model import Connection
 
 ASHA = {"crm_id": "1", "name": "Asha", "email": "asha@acme.example", "phone": "09711581199"}
 RAVI = {"crm_id": "2", "name": "Ravi", "phone": "08884643606", "outbound": True, "ids": {"zuid": "77"}}
@@ -48,12 +49,12 @@ class Map:
         tenant = {"sid": "acme1", "api_key": "k", "api_token": "t", "connections": [connection]}
         return apply(parse(yaml.safe_dump({"tenants": [tenant]}), "t.yaml", {}), self.db, self.box).changes
 
-    def put(self, *wishes: dict[str, Any], origin: stored.Origin = "import") -> list[str]:
-        lines = self.db.transact(stored.put_agents, self.owner, wishes, origin, "test")
+    def put(self, *wishes: dict[str, Any], origin: Origin = "import") -> list[str]:
+        lines = self.db.transact(put_agents, self.owner, wishes, origin, "test")
         return [words(line) for line in lines]
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        return {row["crm_id"]: row for row in self.db.transact(stored.read_agents, self.connection.id)}
+        return {row["crm_id"]: row for row in self.db.transact(read_agents, self.connection.id)}
 
 
 def words(line: Line) -> str:
@@ -179,11 +180,11 @@ def phone(uri: str, *, on: bool = False, verified: bool = True, kind: str = "tel
 
 class TestMatching:
     def problems(self, crm: list[Agent], exotel: list[User]) -> dict[str, str | None]:
-        return {wish["crm_id"]: wish.get("problem") for wish in matching.match(crm, exotel, "IN")}
+        return {wish["crm_id"]: wish.get("problem") for wish in agents_match.match(crm, exotel, "IN")}
 
     def test_by_email_whatever_its_case(self) -> None:
         users = [user("u1", "Asha@Acme.example", phone("+919711581199"))]
-        (wish,) = matching.match([Agent("1", "Asha", "asha@acme.example")], users, "IN")
+        (wish,) = agents_match.match([Agent("1", "Asha", "asha@acme.example")], users, "IN")
         assert wish == {
             "crm_id": "1",
             "name": "Asha",
@@ -194,11 +195,11 @@ class TestMatching:
 
     def test_by_number_where_the_email_is_unknown(self) -> None:
         users = [user("u1", "other@acme.example", phone("sip:asha", kind="sip", on=True), phone("+919711581199"))]
-        (wish,) = matching.match([Agent("1", phone="097115 81199")], users, "IN")
+        (wish,) = agents_match.match([Agent("1", phone="097115 81199")], users, "IN")
         assert wish["phone"] == "sip:asha", "the device that is on is rung"
 
     def test_the_crms_own_number_where_exotel_has_no_such_user(self) -> None:
-        (wish,) = matching.match([Agent("1", email="a@b.example", phone="09711581199")], [], "IN")
+        (wish,) = agents_match.match([Agent("1", email="a@b.example", phone="09711581199")], [], "IN")
         assert wish["phone"] == "+919711581199"
 
     def test_the_device_that_is_on_else_a_verified_phone(self) -> None:
@@ -208,7 +209,7 @@ class TestMatching:
             ((phone("sip:a", kind="sip"), off, phone("+919711500003")), "+919711500003"),
             ((off,), "+919711500001"),
         ]:
-            (wish,) = matching.match([Agent("1", email="a@b.example")], [user("u", "a@b.example", *devices)], "IN")
+            (wish,) = agents_match.match([Agent("1", email="a@b.example")], [user("u", "a@b.example", *devices)], "IN")
             assert wish["phone"] == chosen
 
     def test_conflicts_are_named(self) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from connector import hooks
-from connector.applets import Applets
-from connector.apply import apply_file
 from connector.errors import ConfigError
+from connector.tenants import urls
+from connector.tenants.applets import Applets
+from connector.tenants.apply import apply_file
 from tests.unit.conftest import Shop
 
 WAV = "https://cdn.acme.example/hello.wav"
@@ -143,15 +143,15 @@ def test_a_name_is_needed_where_there_are_several() -> None:
 
 
 def test_the_urls_to_paste(shop: Shop) -> None:
-    assert hooks.applet_urls(shop.tenant, "https://c.example") == []
+    assert urls.applet_urls(shop.tenant, "https://c.example") == []
     shop.apply(applets={**WHOLE, "greeting": dict.fromkeys(("default", "night"), WHOLE["greeting"]["hello"])})
-    urls = [url for _, url in hooks.applet_urls(shop.tenant, "https://c.example")]
-    assert urls == [
+    found = [url for _, url in urls.applet_urls(shop.tenant, "https://c.example")]
+    assert found == [
         "https://c.example/h/hook-token/connect",
         "https://c.example/h/hook-token/playback",
         "https://c.example/h/hook-token/gather",
         "https://c.example/h/hook-token/greeting",
         "https://c.example/h/hook-token/greeting?name=night",
     ]
-    text = "\n".join(hooks.describe(shop.tenant, replace(shop.config, public_url="https://c.example")))
-    assert all(url in text for url in urls)
+    text = "\n".join(urls.describe(shop.tenant, replace(shop.config, public_url="https://c.example")))
+    assert all(url in text for url in found)

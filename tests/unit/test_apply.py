@@ -13,15 +13,15 @@ from sqlalchemy import select, update
 
 from connector.adapter import Adapter, Caller, Checked, Entry, Kind, Ref, Sales, Settings, registry
 from connector.adapter.options import Options
-from connector.apply import Applied, apply_file
-from connector.directories import Directories, load
 from connector.errors import ConfigError
 from connector.exotel.model import Call
 from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import migrate
 from connector.store.secrets import SecretBox, open_box
-from connector.tenants import Directory
+from connector.tenants.apply import Applied, apply_file
+from connector.tenants.directory import Directories, load
+from connector.tenants.model import Directory
 from tests.databases import config_in, everything
 
 pytestmark = pytest.mark.usefixtures("both_databases")

@@ -12,11 +12,11 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 
 from connector.config import Config
-from connector.directories import load
 from connector.errors import ConfigError, ConnectorError
 from connector.store import schema
 from connector.store.backup import backup
 from connector.store.opening import opened
+from connector.tenants.directory import load
 from tests.unit.conftest import Shop
 
 

@@ -7,9 +7,9 @@ from aiohttp import hdrs, web
 from aiohttp.test_utils import TestServer
 from standins.freshdesk import SETTINGS, Account, standin
 
-from connector import check
-from connector.check import Finding
 from connector.store.queries.regions import keep_regions
+from connector.tenants import check
+from connector.tenants.check import Finding
 from tests.unit.conftest import Shop
 
 GOOD = "Basic ZGVtb19rZXk6ZGVtb190b2tlbg=="

@@ -4,11 +4,11 @@ from typing import Any
 
 from sqlalchemy import text
 
-from connector import hooks
-from connector.apply import apply
-from connector.directories import load
-from connector.tenantfile import TenantFile
-from connector.tenants import Directory
+from connector.tenants import urls
+from connector.tenants.apply import apply
+from connector.tenants.directory import load
+from connector.tenants.file import TenantFile
+from connector.tenants.model import Directory
 from tests.unit.conftest import Shop
 
 SIDS = ("acme1", "acme2", "acme3")
@@ -45,7 +45,7 @@ def test_only_what_changed_is_read_again(shop: Shop) -> None:
         after = read(shop, before)
         assert same(before, after) == {"exotel535", "acme1", "acme3"}
         before = after
-    shop.db.transact(hooks.rotate, shop.box, "acme1")
+    shop.db.transact(urls.rotate, shop.box, "acme1")
     after = read(shop, before)
     assert same(before, after) == {"exotel535", "acme2", "acme3"}
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connector.hours import parse_hours
+from connector.tenants.hours import parse_hours
 
 INDIA = ZoneInfo("Asia/Kolkata")
 OFFICE = parse_hours({"mon-fri": "09:00-19:00", "sat": ["10:00-13:00", "14:00-16:00"]})

@@ -7,10 +7,10 @@ from sqlalchemy import insert
 
 from connector import commands
 from connector.errors import ConfigError
-from connector.masking import Mask, shown
 from connector.phone import WITHHELD
 from connector.store import schema
-from connector.tenantfile import parse
+from connector.tenants.file import parse
+from connector.tenants.masking import Mask, shown
 from tests.unit.conftest import Shop
 
 NUMBER = "+918884643606"

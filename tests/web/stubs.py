@@ -14,7 +14,7 @@ from connector.errors import StoreBusy
 from connector.observe.logs import server_logger
 from connector.pipeline.accept import Received
 from connector.store.queries.texts import TextFate
-from connector.tenants import Connection, Directory, Ingress, Tenant
+from connector.tenants.model import Connection, Directory, Ingress, Tenant
 from connector.web.answers import json_errors
 from connector.web.ingress import INGRESS, add_ingress
 from connector.web.ingress import Ingress as HookIngress

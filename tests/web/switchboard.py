@@ -13,12 +13,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import text
 
 from connector.app import create_app
-from connector.apply import apply
 from connector.config import Config
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from connector.store.opening import opened
-from connector.tenantfile import parse
+from connector.tenants.apply import apply
+from connector.tenants.file import parse
 from connector.web.keys import DATABASE, DIRECTORIES
 from tests.databases import config_in
 from tests.pipeline.world import ManualClock, standin_of

@@ -12,15 +12,15 @@ from aiohttp import web
 from sqlalchemy import Connection, select, text
 
 from connector.clock import SYSTEM
-from connector.directories import Directories
 from connector.errors import StoreBusy
-from connector.masking import Mask
 from connector.pipeline.replay import Replayed
 from connector.pipeline.service import Pipeline
 from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.queries import views
-from connector.tenants import Directory
+from connector.tenants.directory import Directories
+from connector.tenants.masking import Mask
+from connector.tenants.model import Directory
 from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api import OPERATIONS, add_api

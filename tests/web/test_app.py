@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from connector.app import BOX, DATABASE, HOME, create_app
-from connector.apply import apply_file
 from connector.config import Config
 from connector.errors import ConfigError
+from connector.tenants.apply import apply_file
 from tests.web.stubs import HOOK, SID, Client, client_of, raw_request
 
 TENANT = f"""

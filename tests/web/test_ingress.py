@@ -13,7 +13,7 @@ from aiohttp import FormData
 from aiohttp.test_utils import make_mocked_request
 
 from connector.exotel import parse_request
-from connector.tenants import Ingress
+from connector.tenants.model import Ingress
 from connector.web.ingress import INGRESS, URLS
 from tests.web.stubs import (
     HOOK,

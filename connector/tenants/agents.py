@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection as Sql
 from sqlalchemy import delete, insert, select, update
 
-from connector.applying import as_json
 from connector.phone import is_number, is_sip, parse_number
 from connector.store import schema
 from connector.store.queries import trail
+from connector.tenants.change import as_json
 
 Origin = Literal["file", "import", "sync"]
 Result = Literal["added", "changed", "unchanged", "removed", "kept", "refused"]

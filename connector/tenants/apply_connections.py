@@ -11,13 +11,13 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 
 from connector.adapter import Adapter, Desk, Files, Home, Leads, Settings, registry
 from connector.adapter.options import Options
-from connector.applying import Run, as_json, merged
-from connector.directories import options_of
 from connector.errors import ConfigError
 from connector.phone import is_number, is_sip
 from connector.store import schema
 from connector.store.credentials import Credentials
-from connector.tenantfile import AgentPart, ConnectionPart, Problem, mistakes
+from connector.tenants.change import Run, as_json, merged
+from connector.tenants.directory import options_of
+from connector.tenants.file import AgentPart, ConnectionPart, Problem, mistakes
 from connector.words.check import check_templates
 
 

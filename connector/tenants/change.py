@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Sql
 
 from connector.phone import is_number, parse_number
 from connector.store.secrets import SecretBox
-from connector.tenantfile import Problem
+from connector.tenants.file import Problem
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ from connector.errors import ConfigError
 from connector.store import schema
 from connector.store.queries import trail
 from connector.store.secrets import SecretBox
-from connector.tenants import Directory, Tenant
+from connector.tenants.model import Directory, Tenant
 
 #: Stands where the tenant writes their own word: what a key or an input means.
 _LABEL: Final = "LABEL"

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from connector.adapter import Agent
 from connector.adapter.options import Options
-from connector.applets import Applets
-from connector.hours import Hours
-from connector.masking import Mask
+from connector.tenants.applets import Applets
+from connector.tenants.hours import Hours
+from connector.tenants.masking import Mask
 
 #: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
 RETENTION_DAYS: Final = 90

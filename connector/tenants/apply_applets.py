@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from connector.applets import Applets, Sound, StartPlayback
-from connector.applying import Run
 from connector.errors import ConfigError, Rejected
 from connector.phone import is_sip
+from connector.tenants.applets import Applets, Sound, StartPlayback
+from connector.tenants.change import Run
 from connector.words.spoken import ADDRESS, said
 
 

@@ -15,15 +15,15 @@ from typing import Any, Final
 
 from sqlalchemy import RowMapping, delete, insert, select, update
 
-from connector.apply_applets import checked
-from connector.apply_connections import Connections, Owner
-from connector.applying import Applied, Run, as_json, merged
 from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.queries import trail
 from connector.store.secrets import SecretBox
-from connector.tenantfile import TenantFile, TenantPart, read, refuse
-from connector.tenants import RETENTION_DAYS
+from connector.tenants.apply_applets import checked
+from connector.tenants.apply_connections import Connections, Owner
+from connector.tenants.change import Applied, Run, as_json, merged
+from connector.tenants.file import TenantFile, TenantPart, read, refuse
+from connector.tenants.model import RETENTION_DAYS
 
 __all__ = ["Applied", "apply", "apply_file"]
 

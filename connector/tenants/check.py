@@ -15,7 +15,7 @@ from connector.config import Config
 from connector.errors import ConfigError, CrmError
 from connector.exotel.api.hosts import Hosts, discover
 from connector.store.secrets import SecretBox
-from connector.tenants import Connection, Tenant, exotel_urls
+from connector.tenants.model import Connection, Tenant, exotel_urls
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,16 @@ from sqlalchemy import RowMapping, select
 
 from connector.adapter import Adapter, Agent, registry
 from connector.adapter.options import Options
-from connector.applets import Applets
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api.hosts import region_of
-from connector.hours import parse_hours
-from connector.masking import Mask
 from connector.phone import parse_number
 from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox
-from connector.tenants import RETENTION_DAYS, CallRules, Connection, Directory, Ingress, RecordingAccess, Tenant
+from connector.tenants.applets import Applets
+from connector.tenants.hours import parse_hours
+from connector.tenants.masking import Mask
+from connector.tenants.model import RETENTION_DAYS, CallRules, Connection, Directory, Ingress, RecordingAccess, Tenant
 
 log = logging.getLogger(__name__)
 

@@ -26,11 +26,11 @@ from pydantic import (
     model_validator,
 )
 
-from connector.applets import Applets
 from connector.errors import ConfigError
-from connector.hours import parse_hours
-from connector.masking import Rule
-from connector.tenants import LINK_DAYS, RETENTION_LEAST_DAYS
+from connector.tenants.applets import Applets
+from connector.tenants.hours import parse_hours
+from connector.tenants.masking import Rule
+from connector.tenants.model import LINK_DAYS, RETENTION_LEAST_DAYS
 
 _VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
