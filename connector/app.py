@@ -12,9 +12,9 @@ from connector.access.users import ensure_operator_token
 from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.observe.logs import server_logger
-from connector.pipeline.periodic import Periodic
-from connector.pipeline.retention import EVERY_S, Retention
 from connector.pipeline.service import Pipeline
+from connector.pipeline.upkeep.periodic import Periodic
+from connector.pipeline.upkeep.retention import EVERY_S, Retention
 from connector.store.engine.clock import DatabaseClock
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import require_current, upgrade

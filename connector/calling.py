@@ -8,16 +8,17 @@ from typing import Any, Final
 
 import click
 
-from connector.agents import csvfile, devices
+from connector.agents import csvfile
 from connector.clock import SYSTEM
 from connector.config import Config
 from connector.errors import ConfigError
 from connector.output import print_json, print_table
-from connector.pipeline.accept import Received, event_of
-from connector.pipeline.accept import store as keep
-from connector.pipeline.dialling import Wish
-from connector.pipeline.exotel_accounts import ExotelAccounts
-from connector.pipeline.placing import Placing
+from connector.pipeline.calls.accept import Received, event_of
+from connector.pipeline.calls.accept import store as keep
+from connector.pipeline.click_to_call import devices
+from connector.pipeline.click_to_call.placing import Placing
+from connector.pipeline.click_to_call.wish import Wish
+from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.store.opening import Store, opened
 from connector.store.queries.placements import Placement
 from connector.tenants import agents_match, urls

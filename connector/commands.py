@@ -19,9 +19,9 @@ from connector.adapter import registry
 from connector.config import Config
 from connector.errors import ConfigError
 from connector.output import print_json, print_table
-from connector.pipeline import replay as replaying
-from connector.pipeline.links import LinkMaker
-from connector.pipeline.replay import Replayed, Wish
+from connector.pipeline.delivery import replay as replaying
+from connector.pipeline.delivery.replay import Replayed, Wish
+from connector.pipeline.recordings.links import LinkMaker
 from connector.serve import locked
 from connector.simulate import play
 from connector.simulate.target import parse_target

@@ -32,7 +32,7 @@ from connector.config import Config
 from connector.demo_exotel import recordings_app
 from connector.kit.standins import standins
 from connector.observe import logs
-from connector.pipeline.render import default_words
+from connector.pipeline.delivery.render import default_words
 from connector.serve import Stop, run, serving
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Expected, Played, utc_now

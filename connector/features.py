@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from connector.adapter import Adapter, Chat, EditableNotes, Sales, registry
 from connector.adapter.options import DeskOptions, Options, RecordOptions, TaskOptions
 from connector.exotel.model import Call, Digits
-from connector.pipeline.plan import Target, plan
+from connector.pipeline.delivery.plan import Target, plan
 from connector.tenants.model import Connection, Tenant
 
 _BEGIN, _END = "<!-- features: begin -->", "<!-- features: end -->"

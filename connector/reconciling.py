@@ -24,12 +24,12 @@ from connector.config import Config
 from connector.errors import ConfigError
 from connector.outbound import session
 from connector.output import print_json, print_table
-from connector.pipeline import statement as statements
-from connector.pipeline.accept import Received, event_of, store
-from connector.pipeline.exotel_accounts import ExotelAccounts
-from connector.pipeline.reconcile import Reconciler
-from connector.pipeline.statement import Statement, numbers
-from connector.pipeline.sweeping import KEPT_S
+from connector.pipeline.calls.accept import Received, event_of, store
+from connector.pipeline.completeness import statement as statements
+from connector.pipeline.completeness.reconcile import Reconciler
+from connector.pipeline.completeness.statement import Statement, numbers
+from connector.pipeline.completeness.sweep import KEPT_S
+from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.store.engine.database import Database
 from connector.store.opening import opened
 from connector.store.queries import leases, sweeps

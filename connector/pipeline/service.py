@@ -18,29 +18,29 @@ from connector.exotel.api.records import User
 from connector.exotel.model import ORDERS
 from connector.observe import metrics
 from connector.outbound import session
-from connector.pipeline import replay as replaying
-from connector.pipeline.accept import WAIT_S, Received, event_of, store
-from connector.pipeline.accounts import Accounts
-from connector.pipeline.contacts import Contacts
-from connector.pipeline.dialling import Wish
-from connector.pipeline.dispatch import CAP, SLOTS, Dispatcher
-from connector.pipeline.exotel_accounts import ExotelAccounts
-from connector.pipeline.gate import Gate
-from connector.pipeline.intake import Intake
-from connector.pipeline.lines import Lines
-from connector.pipeline.links import LinkMaker
-from connector.pipeline.owners import ContactOwners
-from connector.pipeline.placing import FIRST_LOOK_S, Placing
-from connector.pipeline.plan import Target
-from connector.pipeline.private_hosts import PrivateHosts
-from connector.pipeline.reconcile import Reconciler
-from connector.pipeline.recorder import Recorder
-from connector.pipeline.recordings import Recordings
-from connector.pipeline.replay import Replayed
-from connector.pipeline.replicas import Replicas
-from connector.pipeline.routing import Routing
-from connector.pipeline.runner import Result, Runner
-from connector.pipeline.unsure import Unsure
+from connector.pipeline.applets.lines import Lines
+from connector.pipeline.applets.owners import ContactOwners
+from connector.pipeline.applets.routing import Routing
+from connector.pipeline.calls.accept import WAIT_S, Received, event_of, store
+from connector.pipeline.click_to_call.placing import FIRST_LOOK_S, Placing
+from connector.pipeline.click_to_call.unsure import Unsure
+from connector.pipeline.click_to_call.wish import Wish
+from connector.pipeline.completeness.intake import Intake
+from connector.pipeline.completeness.reconcile import Reconciler
+from connector.pipeline.delivery import replay as replaying
+from connector.pipeline.delivery.contacts import Contacts
+from connector.pipeline.delivery.dispatch import CAP, SLOTS, Dispatcher
+from connector.pipeline.delivery.plan import Target
+from connector.pipeline.delivery.replay import Replayed
+from connector.pipeline.delivery.runner import Result, Runner
+from connector.pipeline.gates.accounts import Accounts
+from connector.pipeline.gates.exotel import ExotelAccounts
+from connector.pipeline.gates.gate import Gate
+from connector.pipeline.gates.hosts import PrivateHosts
+from connector.pipeline.gates.replicas import Replicas
+from connector.pipeline.recordings.fetch import Recordings
+from connector.pipeline.recordings.links import LinkMaker
+from connector.pipeline.recordings.orders import Recorder
 from connector.store.engine.database import Database
 from connector.store.queries import deliveries
 from connector.store.queries.deliveries import Work

@@ -18,7 +18,7 @@ from connector.tenants.applets import Applets
 from connector.tenants.hours import Hours
 from connector.tenants.masking import Mask
 
-#: How long calls are kept where the tenant does not say; why, tells `pipeline.retention`.
+#: How long calls are kept where the tenant does not say; why, tells `pipeline.upkeep.retention`.
 RETENTION_DAYS: Final = 90
 RETENTION_LEAST_DAYS: Final = 7
 
@@ -97,7 +97,7 @@ class Tenant:
     recording_hosts: tuple[str, ...] = ()
     recordings: RecordingAccess = RecordingAccess()
     ingress: Ingress = Ingress()
-    #: A finished call is kept for so long; see `pipeline.retention`.
+    #: A finished call is kept for so long; see `pipeline.upkeep.retention`.
     retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)
     #: What people see of customers' numbers; None: all of them.

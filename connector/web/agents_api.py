@@ -2,11 +2,11 @@
 
 from aiohttp import web
 
-from connector.agents import devices
 from connector.errors import AuthFailed, CrmError, CrmUnavailable, Declined
 from connector.exotel.api.people import People
 from connector.exotel.api.records import Device, User
-from connector.pipeline.dialling import get_connection
+from connector.pipeline.click_to_call import devices
+from connector.pipeline.click_to_call.wish import get_connection
 from connector.store.engine.database import single
 from connector.store.queries.views import TokenRow
 from connector.tenants import agents

@@ -21,9 +21,9 @@ from connector.errors import ConfigError, Declined, IngressError, StoreBusy
 from connector.exotel.token import is_token
 from connector.observe import metrics
 from connector.phone import parse_number
-from connector.pipeline import statement as statements
-from connector.pipeline.dialling import Wish
-from connector.pipeline.replay import PRUNED, without_numbers
+from connector.pipeline.click_to_call.wish import Wish
+from connector.pipeline.completeness import statement as statements
+from connector.pipeline.delivery.replay import PRUNED, without_numbers
 from connector.store.engine.database import single
 from connector.store.queries import recordings, revocations, trail, views
 from connector.store.queries.views import TokenRow

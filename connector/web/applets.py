@@ -19,8 +19,8 @@ from connector.errors import IngressError, Rejected, StoreBusy
 from connector.exotel.model import CallEvent
 from connector.exotel.parse import parse_request
 from connector.observe import metrics
-from connector.pipeline import prompts
-from connector.pipeline.routing import WAIT_S, Asked, Ring, Routing, fallback
+from connector.pipeline.applets import prompts
+from connector.pipeline.applets.routing import WAIT_S, Asked, Ring, Routing, fallback
 from connector.tenants.applets import VERSION, Connect
 from connector.tenants.model import Tenant
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal

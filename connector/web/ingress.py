@@ -18,7 +18,7 @@ from connector.errors import IngressError, StoreBusy
 from connector.exotel.parse import call_sid_of, kind_of
 from connector.exotel.wire import count_of, fold_keys, merge, text_of, time_of, word_of
 from connector.observe import metrics
-from connector.pipeline.accept import Received
+from connector.pipeline.calls.accept import Received
 from connector.store.queries.texts import TextFate
 from connector.tenants.model import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal

@@ -20,8 +20,8 @@ from aiohttp import hdrs, web
 
 from connector.errors import StoreBusy
 from connector.exotel.recordings import Opened, RecordingTrouble, Why
-from connector.pipeline.links import file_name, name_in
-from connector.pipeline.recordings import LATE_S
+from connector.pipeline.recordings.fetch import LATE_S
+from connector.pipeline.recordings.links import file_name, name_in
 from connector.store.queries import recordings
 from connector.store.queries.recordings import Named
 from connector.tenants.model import Tenant

@@ -14,9 +14,9 @@ from connector.exotel.model import ORDERS, CallEvent
 from connector.exotel.wire import merge
 from connector.observe.redact import redact, redact_all
 from connector.phone import parse_number
-from connector.pipeline.placing import refusal_of
-from connector.pipeline.replay import Replayed
-from connector.pipeline.statement import Statement, numbers
+from connector.pipeline.click_to_call.placing import refusal_of
+from connector.pipeline.completeness.statement import Statement, numbers
+from connector.pipeline.delivery.replay import Replayed
 from connector.store.queries.placements import Placement
 from connector.store.queries.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants.model import Tenant

@@ -8,9 +8,9 @@ import time
 from contextlib import ExitStack
 from typing import Final
 
-from connector.pipeline.retention import EVERY_S as RETENTION_S
-from connector.pipeline.sweeping import EVERY_S as SWEEP_S
-from connector.pipeline.sweeping import LAG_S
+from connector.pipeline.completeness.sweep import EVERY_S as SWEEP_S
+from connector.pipeline.completeness.sweep import LAG_S
+from connector.pipeline.upkeep.retention import EVERY_S as RETENTION_S
 from tests.bench.postgresql import PostgresStore, ServerCpu, stores
 from tests.bench.rig import Process, free_port, median, report, say, service, workplace
 

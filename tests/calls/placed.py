@@ -22,7 +22,7 @@ from connector.exotel.token import new_token
 from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
 from connector.kit.faults import Faults
-from connector.pipeline.reconcile import Reconciler
+from connector.pipeline.completeness.reconcile import Reconciler
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.secrets import open_box

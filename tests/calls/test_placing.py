@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connector.app import DATABASE, DIRECTORIES
-from connector.pipeline.retention import Retention
+from connector.pipeline.upkeep.retention import Retention
 from tests.calls.placed import CALLED, HOOK, RUNG, Placed, placed
 from tests.pipeline.world import EXOPHONE, SID, ManualClock
 

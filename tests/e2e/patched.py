@@ -33,12 +33,12 @@ if "ahead_s" in _PATCH:
     _time = time.time
     time.time = lambda: float(_time() + _PATCH["ahead_s"])
 
-import connector.pipeline.journal as journal_module  # noqa: E402
+import connector.pipeline.delivery.journal as journal_module  # noqa: E402
 
 if "lease_s" in _PATCH:
     # Before the others are imported: they take the constant by name.
-    assert "connector.pipeline.dispatch" not in sys.modules
-    assert "connector.pipeline.contacts" not in sys.modules
+    assert "connector.pipeline.delivery.dispatch" not in sys.modules
+    assert "connector.pipeline.delivery.contacts" not in sys.modules
     journal_module.LEASE_S = _PATCH["lease_s"]
 
 from connector_freshdesk import Freshdesk  # noqa: E402
@@ -46,8 +46,8 @@ from sqlalchemy import Connection, Engine, event  # noqa: E402
 
 from connector import cli  # noqa: E402
 from connector.adapter.http import CrmHttp  # noqa: E402
-from connector.pipeline import dispatch  # noqa: E402
-from connector.pipeline.journal import Journal  # noqa: E402
+from connector.pipeline.delivery import dispatch  # noqa: E402
+from connector.pipeline.delivery.journal import Journal  # noqa: E402
 from connector.store.engine.sqlite import SqliteStore  # noqa: E402
 
 _passed = 0

@@ -11,7 +11,7 @@ from connector.exotel import parse_request
 from connector.exotel.model import ORDERS
 from connector.kit.exotel import ExotelAccount
 from connector.kit.faults import Fault, Faults
-from connector.pipeline.fold import Arrived, Known, fold
+from connector.pipeline.calls.fold import Arrived, Known, fold
 from connector.store.queries.orders import Order, OrderClaim, OrderFinish, claim_orders, finish_orders, open_orders
 from tests.exotel.conftest import SID
 from tests.exotel.service import HOOK, Service, service

@@ -12,9 +12,9 @@ from aiohttp.test_utils import TestServer
 from connector.kit.exotel.account import ExotelAccount
 from connector.kit.exotel.app import exotel_app
 from connector.kit.faults import Faults
-from connector.pipeline import statement as statements
-from connector.pipeline.reconcile import Reconciler
-from connector.pipeline.statement import Statement
+from connector.pipeline.completeness import statement as statements
+from connector.pipeline.completeness.reconcile import Reconciler
+from connector.pipeline.completeness.statement import Statement
 from connector.store.queries import sweeps
 from connector.store.queries.sweeps import Sweep
 from tests.pipeline.world import SID, ManualClock, World, tenant_file, world

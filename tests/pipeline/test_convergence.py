@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from connector.exotel.api.parsing import parse_call
-from connector.pipeline.intake import Intake
+from connector.pipeline.completeness.intake import Intake
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE, RECORDING, World, world
 
 Sent = tuple[str, dict[str, str]]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connector.adapter import Agent
-from connector.pipeline.accept import Received
+from connector.pipeline.calls.accept import Received
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE, PUBLIC_URL, RECORDING, SID, World, world
 
 INPUT = {"CallFrom": CALLER, "From": CALLER, "To": EXOPHONE, "Direction": "incoming", "CallType": "call-attempt"}

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, text
 
-from connector.pipeline.journal import LEASE_S
+from connector.pipeline.delivery.journal import LEASE_S
 from connector.pipeline.service import Pipeline
 from connector.store.engine import postgresql
 from connector.store.engine.clock import DatabaseClock

@@ -13,8 +13,8 @@ from standins.freshdesk import Account
 from connector.adapter import Adapter
 from connector.errors import LeaseLost
 from connector.kit.faults import Fault
-from connector.pipeline import runner
-from connector.pipeline.journal import Journal
+from connector.pipeline.delivery import runner
+from connector.pipeline.delivery.journal import Journal
 from connector.store import schema
 from connector.store.queries.deliveries import Claim, StepRow, claim
 from connector.store.queries.journal import Finish

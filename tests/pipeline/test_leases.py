@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from connector.errors import CrmUnavailable, StoreBusy
-from connector.pipeline import periodic
-from connector.pipeline.periodic import Periodic
+from connector.pipeline.upkeep import periodic
+from connector.pipeline.upkeep.periodic import Periodic
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.queries import leases

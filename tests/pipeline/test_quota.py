@@ -15,9 +15,9 @@ from sqlalchemy import Connection, create_engine, text
 from connector.adapter import Quota
 from connector.clock import SYSTEM, Clock, SystemClock
 from connector.errors import RateLimited
-from connector.pipeline.gate import Gate
-from connector.pipeline.quota import SharedQuota
-from connector.pipeline.replicas import Replicas
+from connector.pipeline.gates.gate import Gate
+from connector.pipeline.gates.quota import SharedQuota
+from connector.pipeline.gates.replicas import Replicas
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Index, PrimaryKeyConstraint, UniqueConstraint
 from standins.freshdesk import Account
 
 from connector.errors import StoreBusy
-from connector.pipeline import retention
-from connector.pipeline.retention import TOMBSTONE_DAYS, Retention
+from connector.pipeline.upkeep import retention
+from connector.pipeline.upkeep.retention import TOMBSTONE_DAYS, Retention
 from connector.store import schema
 from connector.store.engine.database import single
 from connector.store.queries import trail

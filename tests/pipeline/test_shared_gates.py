@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from connector.clock import SYSTEM
-from connector.pipeline.gate import PROBE_EVERY_S, Gate
-from connector.pipeline.replicas import DEAD_S, Replicas
+from connector.pipeline.gates.gate import PROBE_EVERY_S, Gate
+from connector.pipeline.gates.replicas import DEAD_S, Replicas
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from tests.databases import config_in

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 
-from connector.pipeline import statement as statements
-from connector.pipeline.retention import Retention
-from connector.pipeline.statement import percent
+from connector.pipeline.completeness import statement as statements
+from connector.pipeline.completeness.statement import percent
+from connector.pipeline.upkeep.retention import Retention
 from connector.store.queries import sweeps, totals
 from tests.pipeline.exotel_world import exotel_world
 from tests.pipeline.test_looks import sid

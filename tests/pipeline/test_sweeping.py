@@ -7,8 +7,8 @@ import pytest
 
 from connector.errors import RateLimited
 from connector.exotel.api import CallFilter
-from connector.pipeline import sweeping
-from connector.pipeline.sweeping import EVERY_S, LAG_S, OVERLAP_S
+from connector.pipeline.completeness import sweep
+from connector.pipeline.completeness.sweep import EVERY_S, LAG_S, OVERLAP_S
 from connector.store.engine.database import single
 from connector.store.queries import sweeps
 from tests.pipeline.exotel_world import ExotelWorld, exotel_world
@@ -210,7 +210,7 @@ async def test_a_backfill_writes_what_is_not_here_once(tmp_path: Path) -> None:
 
 
 async def test_a_backfill_that_is_killed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_MOST_WAITING", 10_000)  # nothing is delivered here
+    monkeypatch.setattr(sweep, "_MOST_WAITING", 10_000)  # nothing is delivered here
     async with exotel_world(tmp_path, deliver=False) as x:
         for number in range(1500):
             x.call(sid(number), ending="missed", ago_s=3_000_000 - 1000 * number)
@@ -237,7 +237,7 @@ async def test_a_backfill_that_is_killed_goes_on_where_it_was(tmp_path: Path, mo
 async def test_a_backfill_waits_while_the_crm_has_late_work_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeping, "_MOST_WAITING", 150)
+    monkeypatch.setattr(sweep, "_MOST_WAITING", 150)
     async with exotel_world(tmp_path, deliver=False) as x:
         for number in range(500):
             x.call(sid(number), ending="missed", ago_s=300_000 - 100 * number)

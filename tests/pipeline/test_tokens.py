@@ -18,7 +18,7 @@ from sqlalchemy import text
 from connector.adapter import Grant
 from connector.clock import SYSTEM
 from connector.errors import AuthFailed, CrmUnavailable, RateLimited
-from connector.pipeline.tokens import SharedTokens
+from connector.pipeline.gates.tokens import SharedTokens
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box

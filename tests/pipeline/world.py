@@ -17,7 +17,7 @@ from connector.config import Config
 from connector.kit.faults import Faults
 from connector.kit.standins import standins
 from connector.outbound import session
-from connector.pipeline.accept import Received
+from connector.pipeline.calls.accept import Received
 from connector.pipeline.service import Pipeline
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade

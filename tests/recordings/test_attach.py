@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from connector.adapter import Files, registry
-from connector.pipeline import recordings as pipeline_recordings
+from connector.pipeline.recordings import fetch as pipeline_recordings
 from connector.store.queries import recordings, revocations
 from tests.pipeline.world import PUBLIC_URL, SID, World, world
 from tests.recordings.peer import AUDIO, Peer

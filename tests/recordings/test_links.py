@@ -12,7 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from connector.app import BOX, DATABASE
-from connector.pipeline.recordings import LATE_S
+from connector.pipeline.recordings.fetch import LATE_S
 from connector.store.secrets import open_box, rekey
 from connector.tenants.apply import apply
 from connector.tenants.file import parse

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connector.exotel import Call, parse_request
 from connector.exotel.model import AgentRung, Digits, Link
-from connector.pipeline.fold import Arrived, Known, fold
+from connector.pipeline.calls.fold import Arrived, Known, fold
 
 SID = "56ad12c0e29d5c1f9a0e1b7d3c2f263a"
 CUSTOMER, EXOPHONE = "+918660500001", "+918046800001"

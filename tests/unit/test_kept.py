@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from connector.errors import CrmUnavailable
-from connector.pipeline.kept import Kept, Known
+from connector.pipeline.applets.cache import Kept, Known
 from tests.pipeline.world import ManualClock
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from connector.pipeline import retention
-from connector.pipeline.retention import Retention
+from connector.pipeline.upkeep import retention
+from connector.pipeline.upkeep.retention import Retention
 from connector.store.engine import space
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade

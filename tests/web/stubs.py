@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from connector.adapter.options import Options
 from connector.errors import StoreBusy
 from connector.observe.logs import server_logger
-from connector.pipeline.accept import Received
+from connector.pipeline.calls.accept import Received
 from connector.store.queries.texts import TextFate
 from connector.tenants.model import Connection, Directory, Ingress, Tenant
 from connector.web.answers import json_errors

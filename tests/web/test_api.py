@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, text
 
 from connector.clock import SYSTEM
 from connector.errors import StoreBusy
-from connector.pipeline.replay import Replayed
+from connector.pipeline.delivery.replay import Replayed
 from connector.pipeline.service import Pipeline
 from connector.store import schema
 from connector.store.engine.database import Database

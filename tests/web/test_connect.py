@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connector.pipeline import lines, routing
+from connector.pipeline.applets import lines, routing
 from connector.web import applets
 from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 from tests.web.stubs import basic

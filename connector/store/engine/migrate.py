@@ -75,5 +75,5 @@ def _scripts() -> ScriptDirectory:
 
 def _config() -> AlembicConfig:
     config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations").replace("%", "%%"))
     return config

@@ -1,7 +1,7 @@
 """Retention: old calls go with all that hangs on them, and leave tombstones, so that nothing is written twice.
 
 A call is *closed* for a connection that a tombstone names: neither an event (`accepting`) nor a replay opens a
-delivery for it again. What is deleted, and when, is told in `connector.pipeline.retention`.
+delivery for it again. What is deleted, and when, is told in `connector.pipeline.upkeep.retention`.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,120 @@
+"""Files: a recording that the CRM gets as a file, once Exotel has it, without holding anything else back.
+
+It is a slot of its own, planned last. While Exotel has no file the delivery is looked at again at set times; what keeps
+the file away for good is said once with the call, and our link stands in for it.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from connector.adapter import Adapter, Entry, Files
+from connector.clock import Clock
+from connector.exotel.model import Call
+from connector.exotel.recordings import File, RecordingTrouble
+from connector.pipeline.delivery.journal import Journal
+from connector.pipeline.delivery.outcome import Ended
+from connector.pipeline.delivery.plan import Target, available_by, recording_of
+from connector.pipeline.recordings.fetch import LATE_S, Recordings
+from connector.pipeline.recordings.links import FILE, Links, file_name
+from connector.store.queries.deliveries import StepRow
+
+#: Seconds after the call's end at which a file that was not there is looked for again.
+_LOOKS_S: Final = (120.0, 300.0, 900.0, 3600.0)
+#: An Exotel that does not answer is asked for so long; it keeps the file meanwhile.
+_AWAY_S: Final = 28 * 3600.0
+_AWAY_LOOK_S: Final = 3600.0
+#: Files are held in memory between Exotel and the CRM, so they take turns.
+_TURN_S: Final = 5.0
+
+
+class FileSlot:
+    """The file of one delivery's call."""
+
+    def __init__(
+        self, target: Target, adapter: Adapter[Any], call: Call, journal: Journal, recordings: Recordings, clock: Clock
+    ) -> None:
+        self._target = target
+        self._adapter = adapter
+        self._call = call
+        self._journal = journal
+        self._recordings = recordings
+        self._clock = clock
+
+    @property
+    def _links(self) -> Links:
+        assert self._target.links is not None, "an attempt has links"
+        return self._target.links
+
+    @property
+    def _url(self) -> str:
+        url = recording_of(self._call, self._target)
+        assert url is not None, "the file is planned where there is a recording"
+        return url
+
+    def entry(self) -> Entry:
+        """What the journal keeps of the file: its name in the CRM, and ours for the recording."""
+        return Entry(subject=file_name(self._call.call_sid or "", self._url), text=self._links.row(self._url).name)
+
+    @contextmanager
+    def turn(self, ended: Ended) -> Iterator[bool]:
+        """Whether this file may be fetched and sent now; where others are, it is looked at again soon."""
+        with self._recordings.turn() as mine:
+            if not mine:
+                ended.look_again(self._clock.now() + _TURN_S)
+            yield mine
+
+    def is_wanted(self, row: StepRow | None, ended: Ended) -> bool:
+        """Whether the file is still to come. One that was given up is looked for anew when something newer is known."""
+        if row is not None and row.state == "skipped" and row.version >= self._journal.work.version:
+            ended.warn(f"{FILE}: {row.warning}")
+            return False
+        if self._links.row(self._url).is_revoked:
+            self.skip("its links were withdrawn, so it is not given to the CRM", ended)
+            return False
+        return True
+
+    async def fetch(self, ended: Ended) -> File | None:
+        """The file; None where it is waited for, or is not to come."""
+        assert isinstance(self._adapter, Files), "the file is planned for adapters that take files"
+        call_sid = self._call.call_sid or ""
+        try:
+            most = self._adapter.largest_file
+            return await self._recordings.whole(self._target.tenant, call_sid, self._url, most)
+        except RecordingTrouble as trouble:
+            at = self._next_look(trouble)
+            if at is None:
+                self.skip(_WORDS.get(trouble.why, trouble.message), ended)
+            else:
+                ended.look_again(at)
+            return None
+
+    def skip(self, words: str, ended: Ended) -> None:
+        """The CRM does not get the file. Its other records are looked at again: they now show the link."""
+        ended.warn(f"{FILE}: {words}")
+        row = self._journal.steps.get(FILE)
+        if row is not None and row.ref_id is not None:
+            return  # an earlier recording of the call is there
+        version = self._journal.work.version
+        self._journal.set(StepRow(FILE, "file", "skipped", warning=words, version=version))
+        if not self._links.no_file:
+            ended.look_again(self._clock.now())
+
+    def attached(self, ended: Ended) -> None:
+        """The CRM has the file. Records that show the link, since it seemed not to come, are looked at again."""
+        if self._links.no_file:
+            ended.look_again(self._clock.now())
+
+    def _next_look(self, trouble: RecordingTrouble) -> float | None:
+        """When a file that cannot be had now may be there; None where that is not to be expected."""
+        if trouble.why not in ("absent", "unavailable", "unauthorized"):
+            return None
+        now, over_at = self._clock.now(), self._call.terminal_at or self._call.last_event_at
+        looks = sorted({*(over_at + after_s for after_s in _LOOKS_S), available_by(self._call) + LATE_S})
+        later = next((at for at in looks if at > now), None)
+        if later is None and trouble.why != "absent" and now < over_at + _AWAY_S:
+            return now + max(_AWAY_LOOK_S, trouble.retry_after_s or 0.0)
+        return later
+
+
+_WORDS: Final = {"absent": "Exotel never had the recording; the link stands in for the file, should it still come"}

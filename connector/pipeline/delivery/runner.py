@@ -1,0 +1,291 @@
+"""Runner: a claimed delivery in, its new state out. Every way that an attempt can end is decided here."""
+
+import json
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from connector.adapter import Adapter
+from connector.adapter.http import send_before
+from connector.clock import Clock
+from connector.errors import (
+    AuthFailed,
+    ConfigError,
+    CrmError,
+    CrmUnavailable,
+    LeaseLost,
+    OutcomeUnknown,
+    RateLimited,
+    StoreBusy,
+)
+from connector.exotel.model import Call
+from connector.pipeline.calls.events import known, read
+from connector.pipeline.calls.fold import fold
+from connector.pipeline.calls.lacks import NOT_WRITTEN
+from connector.pipeline.delivery.attempt import Attempt
+from connector.pipeline.delivery.contacts import Contacts
+from connector.pipeline.delivery.journal import Journal
+from connector.pipeline.delivery.lacks import lack_of
+from connector.pipeline.delivery.outcome import Waiting
+from connector.pipeline.delivery.plan import Plan, Target, plan
+from connector.pipeline.gates.gate import Gate
+from connector.pipeline.recordings.fetch import Recordings
+from connector.store.engine.database import Database
+from connector.store.queries.deliveries import Work
+from connector.store.queries.journal import Finish
+from connector.store.queries.looks import Lack
+
+log = logging.getLogger(__name__)
+
+#: Retries are spread over 28 h of open connection, then the delivery is dead (design, section 7).
+RETRY_FOR_S: Final = 28 * 3600.0
+_RETRY: Final = wait_random_exponential(multiplier=1, max=15 * 60)
+_UNTOLD_S: Final = 60.0
+_WARNINGS_KEPT: Final = 20
+_NO_RECORDING: Final = "The recording never came: an hour after the call Exotel's record had none."
+
+
+def retry_delay_s(attempt: int) -> float:
+    """Full jitter from 1 s to 15 min; `attempt` counts from 1."""
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = min(attempt, 32)
+    return _RETRY(state)
+
+
+class Registered(Protocol):
+    """What the runner asks of the pipeline that owns it."""
+
+    async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
+        """For whom the work is done; None where the connection is disabled."""
+
+    async def auth_failed(self, target: Target) -> None:
+        """Asks `check()`; returns where the credentials are good. Raises `AuthFailed`: the account is paused now."""
+
+    def gate_changed(self, gate: Gate) -> None:
+        """Stores a gate whose state changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A delivery's new state, and when it is due again if it is pending."""
+
+    state: str
+    reason: str | None
+    due_at: float
+
+
+class Runner:
+    """Carries out claimed deliveries."""
+
+    def __init__(
+        self,
+        db: Database,
+        contacts: Contacts,
+        recordings: Recordings,
+        owner: Registered,
+        clock: Clock,
+        *,
+        restored_at: float | None = None,
+    ) -> None:
+        self._db = db
+        self._contacts = contacts
+        self._recordings = recordings
+        self._owner = owner
+        self._clock = clock
+        self._restored_at = restored_at
+
+    async def run(self, work: Work) -> Result | None:
+        """One attempt. None where the claim was lost: whoever holds the delivery now goes on."""
+        found = await self._owner.target(work)
+        try:
+            if found is None:
+                outcome = _Outcome(self._clock, work)
+                outcome.waits(self._clock.now(), "paused", "The connection is disabled.")
+                return await self._finish(outcome, None, _Told())
+            return await self._attempt(work, *found)
+        except LeaseLost:
+            log.info("the claim was lost", extra={"delivery": work.id, "call_sid": work.call_sid})
+        except StoreBusy as error:
+            # The claim runs out by itself; what was sent is then looked up before anything is sent again.
+            log.warning("the store is busy", extra={"delivery": work.id, "error": str(error)})
+        return None
+
+    async def _attempt(self, work: Work, target: Target, adapter: Adapter[Any], gate: Gate) -> Result:
+        outcome = _Outcome(self._clock, work)
+        outcome.fields = {
+            "tenant": target.tenant.sid,
+            "connection": target.connection.name,
+            "call_sid": work.call_sid,
+            "delivery": work.id,
+            "attempt": work.attempts + 1,
+        }
+        journal = Journal(self._db, work, self._clock, adapter.settle_s)
+        send_before.set(self._clock.monotonic() + (work.lease_until - self._clock.now()) - adapter.settle_s)
+        look_first = self._restored_at is not None and work.call_created_at <= self._restored_at
+        call: Call | None = None
+        planned: Plan | None = None
+        attempt: Attempt | None = None
+        try:
+            call = fold(read(work.events, target.tenant.country), known(target.tenant, target.connection))
+            planned = plan(call, target, self._clock.now())
+            attempt = Attempt(
+                target, adapter, call, journal, self._contacts, self._recordings, self._clock, look_first=look_first
+            )
+            await attempt.run(planned)
+            if gate.succeeded():
+                self._owner.gate_changed(gate)
+            outcome.settled(planned, attempt)
+        except Waiting as waiting:
+            if not waiting.failed:
+                outcome.waits(waiting.until, waiting.state, waiting.reason)
+            else:
+                self._failed(gate)
+                outcome.retries(waiting.reason, waiting.until)
+        except (AuthFailed, ConfigError) as error:
+            if await self._is_good(target, error, outcome):
+                # The credentials are good: it is this request that is not allowed.
+                if attempt is not None and planned is not None and attempt.give_up_file(error.message):
+                    outcome.settled(planned, attempt)
+                else:
+                    words = "The credentials are good: it is this request that is not allowed."
+                    outcome.dies("rejected", f"{error.message} {words}")
+        except RateLimited as error:
+            outcome.waits(self._clock.now() + (error.retry_after_s or _UNTOLD_S), "quota", error.message)
+        except (CrmUnavailable, OutcomeUnknown) as error:
+            self._failed(gate)
+            told_s = error.retry_after_s if isinstance(error, CrmUnavailable) else None
+            outcome.retries(error.message, self._clock.now() + (told_s or 0.0))
+        except (LeaseLost, StoreBusy):
+            raise
+        except CrmError as error:
+            outcome.dies("rejected", error.message)
+        except Exception as error:
+            log.error("a fault of ours", extra={**outcome.fields, "traceback": traceback.format_exc()})
+            outcome.dies("bug", f"A fault of the connector ({type(error).__name__}); its log has the details.")
+        if attempt is not None:
+            outcome.warn(attempt.ended.warnings)
+        if planned is not None and planned.not_due:
+            outcome.warn([f"{NOT_WRITTEN}{planned.not_due}"])
+        if call is not None and call.recording_missing:
+            outcome.warn([_NO_RECORDING])
+        outcome.revision = target.connection.revision
+        told = _Told()
+        if call is not None and planned is not None:
+            told = _Told(summary_of(call, planned), call.customer_number, lack_of(call, planned, target))
+        return await self._finish(outcome, journal, told)
+
+    def _failed(self, gate: Gate) -> None:
+        if gate.failed():
+            self._owner.gate_changed(gate)
+
+    async def _is_good(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> bool:
+        """Whether the account's credentials are good although a request was refused; else what follows is settled."""
+        try:
+            await self._owner.auth_failed(target)
+        except AuthFailed as paused:
+            outcome.waits(self._clock.now(), "paused", paused.message)
+        except CrmError:
+            outcome.retries(error.message, self._clock.now())  # neither proven nor disproven: asked again
+        else:
+            return True
+        return False
+
+    async def _finish(self, outcome: "_Outcome", journal: Journal | None, told: "_Told") -> Result:
+        work = outcome.work
+        journal = journal or Journal(self._db, work, self._clock, 0)
+        finish = Finish(
+            state=outcome.state,
+            reason=outcome.reason,
+            due_at=outcome.due_at,
+            attempts=outcome.attempts,
+            retried_s=outcome.retried_s,
+            last_error=outcome.last_error,
+            warnings=json.dumps(outcome.warnings[-_WARNINGS_KEPT:], ensure_ascii=False),
+            revision=outcome.revision,
+            summary=told.summary,
+            customer=told.customer,
+            lack=told.lack,
+        )
+        overtaken = await journal.finish(finish)
+        level = {"done": logging.INFO, "dead": logging.ERROR}.get(outcome.state, logging.DEBUG)
+        if outcome.reason == "retrying":
+            level = logging.WARNING
+        if log.isEnabledFor(level):
+            log.log(level, "delivery %s", outcome.state, extra={**outcome.fields, "error": outcome.last_error})
+        if overtaken and outcome.reason not in ("retrying", "quota", "paused"):
+            return Result("pending", "waiting", self._clock.now())
+        return Result(outcome.state, outcome.reason, outcome.due_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an attempt learned of its call; nothing where it did not come to read it."""
+
+    summary: str | None = None
+    customer: str | None = None
+    lack: Lack | None = None
+
+
+class _Outcome:
+    """The delivery's new state, as it is found out."""
+
+    def __init__(self, clock: Clock, work: Work) -> None:
+        self._clock = clock
+        self.work = work
+        self.fields: dict[str, Any] = {}
+        self.state = "done"
+        self.reason: str | None = None
+        self.due_at = clock.now()
+        self.attempts = work.attempts
+        self.retried_s = work.retried_s
+        self.last_error: str | None = None
+        self.warnings: list[str] = json.loads(work.warnings)
+        self.revision = work.revision
+
+    def settled(self, planned: Plan, attempt: Attempt) -> None:
+        """Every step had its turn."""
+        self.attempts = 0
+        self.retried_s = 0.0
+        if attempt.ended.dead is not None:
+            self.dies(*attempt.ended.dead)
+            return
+        looks = [at for at in (planned.look_again_at, attempt.ended.again_at) if at is not None]
+        if looks:
+            self.state, self.reason, self.due_at = "pending", "waiting", min(looks)
+
+    def waits(self, until: float, reason: str, words: str) -> None:
+        """Nothing is counted: it goes on at a known time."""
+        self.state, self.reason, self.due_at = "pending", reason, until
+        self.last_error = words
+
+    def retries(self, words: str, not_before: float) -> None:
+        """Once more, later; dead after 28 h of trying."""
+        self.attempts += 1
+        delay_s = max(retry_delay_s(self.attempts), not_before - self._clock.now())
+        self.retried_s += delay_s
+        self.last_error = words
+        if self.retried_s > RETRY_FOR_S:
+            self.state, self.reason = "dead", "expired"
+        else:
+            self.state, self.reason, self.due_at = "pending", "retrying", self._clock.now() + delay_s
+
+    def dies(self, reason: str, words: str) -> None:
+        """Somebody must change something."""
+        self.state, self.reason, self.last_error = "dead", reason, words
+
+    def warn(self, words: list[str]) -> None:
+        """Adds what a person should know, once."""
+        self.warnings.extend(word for word in words if word not in self.warnings)
+
+
+def summary_of(call: Call, planned: Plan) -> str:
+    """The fold as lists and the API show it: `Call` as JSON, with the outcome as planned."""
+    shown = call.model_dump(
+        mode="json", exclude={"links", "agent_open", "closed", "terminal_at", "last_event_at", "first_event_at"}
+    )
+    shown["kinds"] = sorted(call.kinds)
+    shown["outcome"] = planned.outcome
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
