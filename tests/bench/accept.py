@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from connector.serve import run
+from connector.serve.process import run
 from tests.bench.load import Answers, Dialect, Requests, closed_loop, percentile_ms
 from tests.bench.rig import ROOT, Process, free_port, median, report, say, service, turns, workplace
 from tests.bench.store import Store, new_store

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from connector.serve import run
+from connector.serve.process import run
 from tests.bench.load import Answers, Requests, open_loop, percentile_ms
 from tests.bench.rig import Process, StandIn, free_port, median, report, say, service, workplace
 from tests.bench.store import Store, new_store

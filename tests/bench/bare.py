@@ -10,7 +10,7 @@ from typing import cast
 
 from aiohttp import web
 
-from connector.serve import run
+from connector.serve.process import run
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Type: application/octet-stream\r\nServer: raw\r\n\r\n"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from connector.serve import run
+from connector.serve.process import run
 from tests.bench import crms
 from tests.bench.load import Answers, Requests, closed_loop
 from tests.bench.rig import ROOT, StandIn, service

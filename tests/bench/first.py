@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Final
 
-from connector.serve import run
+from connector.serve.process import run
 from tests.bench import acks
 from tests.bench.drain import NotDone
 from tests.bench.load import Answers, Requests, open_loop, percentile_ms

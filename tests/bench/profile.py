@@ -8,7 +8,7 @@ import pstats
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from connector.serve import run
+from connector.serve.process import run
 from tests.bench.drain import Crm, drain
 from tests.bench.load import Answers, Requests, closed_loop
 from tests.bench.rig import free_port, report, service, workplace

@@ -8,7 +8,8 @@ import os
 import sys
 from typing import Any
 
-from connector import cli, serve
+from connector.cli.main import run
+from connector.serve import process
 from connector.store.engine.sqlite import SqliteStore
 
 
@@ -16,9 +17,9 @@ def main() -> None:
     """Runs the command line; BENCH_PROFILE names what the figures' files begin with."""
     target = os.environ.pop("BENCH_PROFILE")
     loop, writer = cProfile.Profile(), cProfile.Profile()
-    heard, together = serve.Stop.heard, SqliteStore._together
+    heard, together = process.Stop.heard, SqliteStore._together
 
-    async def until_heard(self: serve.Stop) -> None:
+    async def until_heard(self: process.Stop) -> None:
         loop.enable()
         await heard(self)
         loop.disable()
@@ -30,9 +31,9 @@ def main() -> None:
         finally:
             writer.disable()
 
-    serve.Stop.heard = until_heard  # type: ignore[method-assign]
+    process.Stop.heard = until_heard  # type: ignore[method-assign]
     SqliteStore._together = written  # type: ignore[method-assign]
-    code = cli.run(sys.argv[1:])
+    code = run(sys.argv[1:])
     loop.dump_stats(f"{target}.loop")
     writer.dump_stats(f"{target}.writer")
     sys.exit(code)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from connector.serve import run
+from connector.serve.process import run
 from tests.bench import crms
 from tests.bench.drain import NotDone, wait
 from tests.bench.load import Requests, closed_loop

@@ -3,9 +3,10 @@
 import functools
 import os
 
-from connector import app, cli
+from connector import app
+from connector.cli import main
 from connector.pipeline.service import Pipeline
 
 if __name__ == "__main__":
     vars(app)["Pipeline"] = functools.partial(Pipeline, slots=int(os.environ.pop("BENCH_SLOTS")))
-    cli.main()
+    main()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from connector import cli
 from connector.app import CONFIG
+from connector.cli.main import run as run_command
 from tests.calls.placed import CALLED, RUNG, Placed, placed
 from tests.pipeline.world import CALLER, SID
 
@@ -51,7 +51,7 @@ def run(p: Placed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
     async def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = await asyncio.to_thread(cli.run, arguments)
+        code = await asyncio.to_thread(run_command, arguments)
         out, err = capsys.readouterr()
         return code, out, err
 

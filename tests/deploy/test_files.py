@@ -16,7 +16,7 @@ import promql_parser
 import pytest
 import yaml
 
-from connector.cli import cli
+from connector.cli.main import cli
 from connector.config import Config
 
 ROOT = Path(__file__).parents[2]

@@ -44,8 +44,8 @@ if "lease_s" in _PATCH:
 from connector_freshdesk import Freshdesk  # noqa: E402
 from sqlalchemy import Connection, Engine, event  # noqa: E402
 
-from connector import cli  # noqa: E402
 from connector.adapter.http import CrmHttp  # noqa: E402
+from connector.cli import main  # noqa: E402
 from connector.pipeline.delivery import dispatch  # noqa: E402
 from connector.pipeline.delivery.journal import Journal  # noqa: E402
 from connector.store.engine.sqlite import SqliteStore  # noqa: E402
@@ -143,4 +143,4 @@ if __name__ == "__main__":
         _patch_statements()
     if "full" in _PATCH:
         _patch_room()
-    cli.main()
+    main()

@@ -13,7 +13,7 @@ from standins.freshdesk import SETTINGS, Account, standin
 from connector.app import DATABASE, create_app
 from connector.config import Config
 from connector.kit.faults import Faults
-from connector.serve import serving
+from connector.serve.process import serving
 from connector.simulate import play
 from connector.simulate.scenarios import SCENARIOS, utc_now
 from connector.simulate.target import parse_target

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.errors import ConfigError
-from connector.new_adapter import write_new_adapter
+from connector.kit.new_adapter import write_new_adapter
 from tests.kit import filled
 
 ROOT = Path(__file__).parents[2]

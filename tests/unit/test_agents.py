@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from connector.adapter import Agent
-from connector.agents import csvfile
+from connector.cli import agents_csv
 from connector.config import Config
 from connector.errors import ConfigError
 from connector.exotel.api.records import Device, User
@@ -251,11 +251,11 @@ class TestCsv:
     def read(self, folder: Path, text: str, encoding: str = "utf-8") -> list[dict[str, Any]]:
         path = folder / "agents.csv"
         path.write_bytes(text.encode(encoding))
-        return csvfile.read_csv(path)
+        return agents_csv.read_csv(path)
 
     def test_what_is_exported_is_imported(self, agents: Map, tmp_path: Path) -> None:
         agents.put(ASHA, RAVI, {"crm_id": "3", "name": 'Comma, "quoted"\nline'})
-        text = csvfile.write_csv(agents.rows().values())
+        text = agents_csv.write_csv(agents.rows().values())
         assert text.splitlines()[0] == "crm_id,name,email,phone,caller_id,outbound,ids.zuid"
         assert agents.put(*self.read(tmp_path, text)) == ["1 unchanged", "2 unchanged", "3 unchanged"]
 

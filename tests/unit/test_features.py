@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from connector.features import table, written
+from connector.cli.features import table, written
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_readme_is_not_stale() -> None:
     text = README.read_text(encoding="utf-8")
-    assert table() in text, "run `python -m connector.features README.md`"
+    assert table() in text, "run `python -m connector.cli.features README.md`"
     assert written(text) == text
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import insert
 
-from connector import commands
+from connector.cli import calls
 from connector.errors import ConfigError
 from connector.phone import WITHHELD
 from connector.store import schema
@@ -83,7 +83,7 @@ def test_the_command_lines_list_of_calls(
     summary = json.dumps({"customer_number": NUMBER, "direction": "inbound", "outcome": "missed"})
     row = {"tenant_id": shop.tenant.id, "call_sid": "sid1", "created_at": 1.0, "summary": summary, "customer": NUMBER}
     shop.db.transact(lambda sql: sql.execute(insert(schema.call).values(row)))
-    commands.calls(shop.config, None, None, 10, as_json)
+    calls.calls(shop.config, None, None, 10, as_json)
     said = capsys.readouterr().out
     assert seen in said
     assert (NUMBER in said) == (rule == "whole")

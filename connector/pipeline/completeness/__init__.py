@@ -1,0 +1,1 @@
+"""No call is missing."""

@@ -1,0 +1,1 @@
+"""A call for a connection: planned, written, kept."""

@@ -1,0 +1,1 @@
+"""A call's recording: links, the file, orders to record."""

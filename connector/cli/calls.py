@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from connector.agents import csvfile
+from connector.cli import agents_csv
+from connector.cli.output import find_tenant_id, lines_of, parse_time, print_json, print_table, utc
 from connector.clock import SYSTEM
 from connector.config import Config
 from connector.errors import ConfigError
-from connector.output import print_json, print_table
 from connector.pipeline.calls.accept import Received, event_of
 from connector.pipeline.calls.accept import store as keep
 from connector.pipeline.click_to_call import devices
@@ -20,6 +21,7 @@ from connector.pipeline.click_to_call.placing import Placing
 from connector.pipeline.click_to_call.wish import Wish
 from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.store.opening import Store, opened
+from connector.store.queries import lists, views
 from connector.store.queries.placements import Placement
 from connector.tenants import agents_match, urls
 from connector.tenants.agents import Line, Origin, Owner, put_agents, read_agents
@@ -77,7 +79,7 @@ def agents(
         owner = urls.find_tenant(directory, tenant)
         if file is not None:
             one = _connection(owner, connection)
-            wishes = csvfile.read_csv(file)
+            wishes = agents_csv.read_csv(file)
             lines = [(one.name, line) for line in _put(store, owner, one, wishes, "import")]
             return _say_lines(lines, as_json)
         chosen = [_connection(owner, connection)] if connection is not None else list(owner.connections)
@@ -86,7 +88,7 @@ def agents(
             return _say_lines(asyncio.run(_sync(config, store, directory, owner, enabled)), as_json)
         if export:
             one = _connection(owner, connection)
-            click.echo(csvfile.write_csv(store.db.transact(read_agents, one.id)), nl=False)
+            click.echo(agents_csv.write_csv(store.db.transact(read_agents, one.id)), nl=False)
             return True
         rows = [{"connection": one.name, **row} for one in chosen for row in store.db.transact(read_agents, one.id)]
     names = ("connection", "crm_id", "name", "email", "phone", "caller_id", "outbound", "ids", "origin")
@@ -186,3 +188,40 @@ def _say_lines(lines: list[tuple[str, Line]], as_json: bool) -> bool:
     else:
         print_table(("connection", "crm_id", "result", "reason"), (tuple(row.values()) for row in rows), "agents")
     return not any(line.result == "refused" for _, line in lines)
+
+
+def calls(config: Config, sid: str | None, since: str | None, limit: int, as_json: bool) -> None:
+    """`connector calls`."""
+    begin = None if since is None else parse_time(since, "--since")
+    with opened(config, make=False) as store:
+        directory = store.db.transact(load, store.box)
+        tenant_id = find_tenant_id(directory, sid)
+        found = store.db.transact(lambda sql: views.calls(sql, tenant_id, since=begin, limit=limit))
+        records = store.db.transact(lists.records, [call.id for call in found])
+    rows: list[dict[str, Any]] = []
+    for call in found:
+        fold = json.loads(call.summary) if call.summary else {}
+        owner = directory.tenants.get(call.tenant)
+        if owner is not None and owner.mask is not None and fold.get("customer_number"):
+            fold["customer_number"] = owner.mask.number(fold["customer_number"], owner.country)
+        made = [
+            {"connection": one.connection, "slot": one.slot, "kind": one.kind, "id": one.id, "url": one.url}
+            for one in records.get(call.id, [])
+        ]
+        facts = ("direction", "customer_number", "agent_number", "outcome", "duration_s")
+        rows.append(
+            {
+                "at": utc(call.created_at),
+                "tenant": call.tenant,
+                "call_sid": call.call_sid,
+                **{name: fold.get(name) for name in facts},
+                "records": made,
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    shown = ("at", "tenant", "call_sid", "direction", "customer_number", "outcome")
+    print_table(
+        (*shown, "records"), ((*(row[name] for name in shown), lines_of(row["records"])) for row in rows), "calls"
+    )

@@ -18,12 +18,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection as Sql
 
+from connector.cli.output import parse_time, print_json, print_table
 from connector.clock import SYSTEM
-from connector.commands import parse_time
 from connector.config import Config
 from connector.errors import ConfigError
 from connector.outbound import session
-from connector.output import print_json, print_table
 from connector.pipeline.calls.accept import Received, event_of, store
 from connector.pipeline.completeness import statement as statements
 from connector.pipeline.completeness.reconcile import Reconciler

@@ -1,6 +1,6 @@
 """The README's feature table, made by asking the plan: CRM × event × what it becomes.
 
-`python -m connector.features README.md` writes it between the marks; a test fails when it is stale.
+`python -m connector.cli.features README.md` writes it between the marks; a test fails when it is stale.
 """
 
 import sys

@@ -75,11 +75,11 @@ def serve(host: str | None, port: int | None, database_url: str | None, workers:
     """Receive Exotel's requests and write to the CRMs."""
     config = _config(host=host, port=port, database_url=database_url)
     if workers > 1:
-        from connector.workers import serve_many
+        from connector.serve.workers import serve_many
 
         serve_many(config, workers, click.echo)
         return
-    from connector.serve import serve
+    from connector.serve.process import serve
 
     serve(config, click.echo)
 
@@ -90,7 +90,7 @@ def serve(host: str | None, port: int | None, database_url: str | None, workers:
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; any free one by default.")
 def demo(exits: bool, everything: bool, port: int) -> None:
     """Show it all at work, with a made-up tenant and made-up calls."""
-    from connector.demo import demo
+    from connector.demo.run import demo
 
     raise click.exceptions.Exit(demo(exits=exits, everything=everything, port=port))
 
@@ -100,18 +100,18 @@ def demo(exits: bool, everything: bool, port: int) -> None:
 @click.option("--prune", is_flag=True, help="Delete tenants and connections that the file does not name.")
 def apply(file: Path, prune: bool) -> None:
     """Put tenants and connections in place, as a YAML or JSON file says."""
-    from connector import commands
+    from connector.cli import tenants
 
-    commands.apply(_config(), file, prune)
+    tenants.apply(_config(), file, prune)
 
 
 @cli.command()
 @click.argument("tenant")
 def check(tenant: str) -> None:
     """Prove a tenant's keys, at its CRMs and at Exotel, and print the URLs to paste."""
-    from connector import commands
+    from connector.cli import tenants
 
-    raise click.exceptions.Exit(0 if commands.check(_config(), tenant) else 1)
+    raise click.exceptions.Exit(0 if tenants.check(_config(), tenant) else 1)
 
 
 @cli.command()
@@ -119,9 +119,9 @@ def check(tenant: str) -> None:
 @click.option("--rotate", is_flag=True, help="Make a new hook token first; URLs with the old one stop working.")
 def hook(tenant: str, rotate: bool) -> None:
     """Print the URLs to paste into the applets of an Exotel flow."""
-    from connector import commands
+    from connector.cli import tenants
 
-    commands.hook(_config(), tenant, rotate)
+    tenants.hook(_config(), tenant, rotate)
 
 
 @cli.command()
@@ -132,9 +132,9 @@ def hook(tenant: str, rotate: bool) -> None:
 @click.option("--sid", help="Account SID in recording links, where the URL does not tell it.")
 def simulate(url: str, calls: int, rate: float, mix: str | None, sid: str | None) -> None:
     """Play call flows as Exotel would, against the hook URL of any running connector."""
-    from connector import commands
+    from connector.cli import tenants
 
-    raise click.exceptions.Exit(0 if commands.simulate(url, calls, rate, mix, sid) else 1)
+    raise click.exceptions.Exit(0 if tenants.simulate(url, calls, rate, mix, sid) else 1)
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
@@ -149,9 +149,9 @@ _tenant = click.option("--tenant", metavar="SID", help="Of this tenant only.")
 @_as_json
 def calls(tenant: str | None, since: str | None, limit: int, as_json: bool) -> None:
     """List calls, newest first, with the records made of them."""
-    from connector import commands
+    from connector.cli import calls
 
-    commands.calls(_config(), tenant, since, limit, as_json)
+    calls.calls(_config(), tenant, since, limit, as_json)
 
 
 @cli.command()
@@ -161,9 +161,9 @@ def calls(tenant: str | None, since: str | None, limit: int, as_json: bool) -> N
 @_as_json
 def deliveries(state: Any, tenant: str | None, limit: int, as_json: bool) -> None:
     """List deliveries (a call for a connection), newest first."""
-    from connector import commands
+    from connector.cli import deliveries
 
-    commands.deliveries(_config(), state, tenant, limit, as_json)
+    deliveries.deliveries(_config(), state, tenant, limit, as_json)
 
 
 @cli.command()
@@ -177,9 +177,9 @@ def deliveries(state: Any, tenant: str | None, limit: int, as_json: bool) -> Non
 @_as_json
 def replay(as_json: bool, **wish: Any) -> None:
     """Plan calls anew under the newest options, and write what differs."""
-    from connector import commands
+    from connector.cli import deliveries
 
-    commands.replay(_config(), as_json=as_json, **wish)
+    deliveries.replay(_config(), as_json=as_json, **wish)
 
 
 @cli.command()
@@ -189,9 +189,9 @@ def replay(as_json: bool, **wish: Any) -> None:
 @_as_json
 def recordings(tenant: str, revoke: str | None, limit: int, as_json: bool) -> None:
     """List a tenant's recordings that have links, newest first, or withdraw the links of a call."""
-    from connector import commands
+    from connector.cli import recordings
 
-    commands.recordings(_config(), tenant, revoke, limit, as_json)
+    recordings.recordings(_config(), tenant, revoke, limit, as_json)
 
 
 @cli.command()
@@ -209,9 +209,9 @@ def call(as_json: bool, **wish: Any) -> None:
     must run at CONNECTOR_PUBLIC_URL to be told how the call goes. Where Exotel does not say whether it placed the
     call, the state is unknown: the service finds out, and nobody is rung again.
     """
-    from connector import calling
+    from connector.cli import calls
 
-    calling.call(_config(), as_json=as_json, **wish)
+    calls.call(_config(), as_json=as_json, **wish)
 
 
 @cli.command()
@@ -233,11 +233,11 @@ def agents(as_json: bool, **wish: Any) -> None:
     Three hands write it: the tenant file owns the agents that it names, an import those that it changed, a sync the
     rest. Exit code 1: a line was refused, and says why; the others were written.
     """
-    from connector import calling
+    from connector.cli import calls
 
     if sum((wish["sync"], wish["file"] is not None, wish["export"])) > 1:
         raise click.UsageError("say one of --sync, --import and --export")
-    raise click.exceptions.Exit(0 if calling.agents(_config(), as_json=as_json, **wish) else 1)
+    raise click.exceptions.Exit(0 if calls.agents(_config(), as_json=as_json, **wish) else 1)
 
 
 @cli.command()
@@ -248,25 +248,25 @@ def agents(as_json: bool, **wish: Any) -> None:
 @_as_json
 def device(as_json: bool, state: str, **wish: Any) -> None:
     """Switch a phone of AGENT (e-mail, number or CRM id) on or off at Exotel; one is on at a time."""
-    from connector import calling
+    from connector.cli import calls
 
-    calling.device(_config(), on=state == "on", as_json=as_json, **wish)
+    calls.device(_config(), on=state == "on", as_json=as_json, **wish)
 
 
 @cli.command()
 @_as_json
 def adapters(as_json: bool) -> None:
     """List the adapters that are installed."""
-    from connector import commands
+    from connector.cli import tenants
 
-    commands.adapters(as_json)
+    tenants.adapters(as_json)
 
 
 @cli.command("new-adapter")
 @click.argument("name")
 def new_adapter(name: str) -> None:
     """Write a folder for a new adapter, with its settings, methods, docs and test."""
-    from connector.new_adapter import write_new_adapter
+    from connector.kit.new_adapter import write_new_adapter
 
     for path in write_new_adapter(name, Path.cwd()):
         click.echo(path)
@@ -290,9 +290,9 @@ def statement(tenant: str, day: str | None, as_json: bool) -> None:
     Written, not due by policy, missing, with the reason for each, per connection. Counted from the store: `connector
     reconcile TENANT --now` brings it up to this moment.
     """
-    from connector import reconciling
+    from connector.cli import completeness
 
-    reconciling.statement(_config(), tenant, day, as_json)
+    completeness.statement(_config(), tenant, day, as_json)
 
 
 @cli.command()
@@ -304,9 +304,9 @@ def reconcile(tenant: str, everything: bool) -> None:
     Works beside a running service: whoever is free first does it, and this command follows. What is found goes to the
     CRMs through the running service; without one it waits in the store for the next start.
     """
-    from connector import reconciling
+    from connector.cli import completeness
 
-    reconciling.reconcile(_config(), tenant, everything)
+    completeness.reconcile(_config(), tenant, everything)
 
 
 @cli.command()
@@ -320,9 +320,9 @@ def backfill(tenant: str, since: str, until: str | None) -> None:
     Ctrl-C a running service goes on with it, as does the same command; no call is written twice, also none that was
     pruned since. Without a running service the calls wait in the store for the next start.
     """
-    from connector import reconciling
+    from connector.cli import completeness
 
-    reconciling.backfill(_config(), tenant, since, until)
+    completeness.backfill(_config(), tenant, since, until)
 
 
 @cli.group(no_args_is_help=False)
@@ -338,13 +338,13 @@ def user() -> None:
 @click.option("--operator", is_flag=True, help="An operator, who sees every tenant.")
 def user_add(name: str, token: bool, numbers: bool, tenant: str | None, operator: bool) -> None:
     """Add a user."""
-    from connector import commands
+    from connector.cli import tenants
 
     if operator == (tenant is not None):
         raise click.UsageError("say either --tenant SID or --operator")
     if numbers and not token:
         raise click.UsageError("--numbers is a right of a token: say --token too")
-    commands.user_add(_config(), name, token, tenant, numbers=numbers)
+    tenants.user_add(_config(), name, token, tenant, numbers=numbers)
 
 
 @cli.command()
@@ -360,6 +360,6 @@ def backup(file: Path) -> None:
 @cli.command()
 def rekey() -> None:
     """Seal all secrets with the newest key."""
-    from connector import commands
+    from connector.cli import tenants
 
-    commands.rekey(_config())
+    tenants.rekey(_config())

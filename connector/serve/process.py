@@ -19,7 +19,7 @@ from connector.app import create_app
 from connector.config import Config
 from connector.errors import ConnectorError
 from connector.observe import logs
-from connector.sockets import inherited_sockets, listen
+from connector.serve.sockets import inherited_sockets, listen
 from connector.store.opening import readable
 from connector.web.keys import HOME
 

@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 from connector.config import Config
 from connector.errors import ConfigError, ConnectorError
 from connector.observe import logs
-from connector.sockets import inherited_sockets, reserved
+from connector.serve.sockets import inherited_sockets, reserved
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ def _work(
     # Before the first metric is made. By index and not by process: a worker that is started anew counts on.
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]  # no types there
     from connector.observe import metrics
-    from connector.serve import serve_as_worker
+    from connector.serve.process import serve_as_worker
 
     metrics.join_workers(index)
 

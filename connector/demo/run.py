@@ -29,11 +29,11 @@ from connector.adapter import Adapter, Chat, Desk, Sales, registry
 from connector.adapter.options import RecordOptions
 from connector.app import DATABASE, HOME, create_app
 from connector.config import Config
-from connector.demo_exotel import recordings_app
+from connector.demo.recordings import recordings_app
 from connector.kit.standins import standins
 from connector.observe import logs
 from connector.pipeline.delivery.render import default_words
-from connector.serve import Stop, run, serving
+from connector.serve.process import Stop, run, serving
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Expected, Played, utc_now
 from connector.simulate.target import parse_target
