@@ -22,14 +22,14 @@ from connector.store.secrets import open_box
 from connector.tenants.directory import Directories
 from connector.tenants.model import Directory, Tenant
 from connector.web.answers import Handler, json_errors
-from connector.web.api import add_api
+from connector.web.api.routes import add_api
 from connector.web.applets import ANSWERS, AppletAnswers, add_applets
 from connector.web.desk import add_desk
-from connector.web.ingress import INGRESS, Ingress, add_ingress
+from connector.web.hooks.ingress import INGRESS, Ingress, add_ingress
+from connector.web.hooks.origin import Origin
+from connector.web.hooks.query import MOST_BYTES
 from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
-from connector.web.origin import Origin
-from connector.web.query import MOST_BYTES
-from connector.web.recordings import add_recordings
+from connector.web.pages.recordings import add_recordings
 
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
 

@@ -45,7 +45,7 @@ def set_up(format_: Literal["text", "json"] = "text", level: int = logging.INFO,
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T09:30:00.123Z INFO connector.web.ingress: hook refused tenant=exotel535 status=401`."""
+    """`2026-01-31T09:30:00.123Z INFO connector.web.hooks.ingress: hook refused tenant=exotel535 status=401`."""
 
     def format(self, record: logging.LogRecord) -> str:
         words = [f"{_time(record)} {record.levelname} {record.name}: {_one_line(_message(record))}"]

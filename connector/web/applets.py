@@ -25,9 +25,9 @@ from connector.tenants.applets import VERSION, Connect
 from connector.tenants.model import Tenant
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
 from connector.web.body import read_body
-from connector.web.ingress import GATHERED, INGRESS
-from connector.web.origin import Origin
-from connector.web.query import query_of, read_query
+from connector.web.hooks.ingress import GATHERED, INGRESS
+from connector.web.hooks.origin import Origin
+from connector.web.hooks.query import query_of, read_query
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ from connector.access.users import hash_of
 from connector.store.engine.database import Database
 from connector.store.queries import views
 from connector.store.queries.views import TokenRow
+from connector.tenants.model import Tenant
 from connector.web.answers import Refused
+from connector.web.keys import DIRECTORIES
 
 Scope = Literal["read", "replay", "call"]
 
@@ -29,3 +31,22 @@ async def authenticate(request: web.Request, db: Database, scope: Scope) -> Toke
     if scope not in token.scopes:
         raise Refused("forbidden", f"This token has no scope {scope!r}.")
     return token
+
+
+async def the_tenant(request: web.Request, token: TokenRow, sid: str | None) -> Tenant:
+    """The tenant that is asked for, which for a tenant's token can only be its own. Raises `Refused` (404)."""
+    directories = request.app[DIRECTORIES]
+    directory = directories.current
+    if sid is None and token.tenant_id is None:
+        raise Refused("invalid", "Say whose: the account's SID.", "tenant")
+    if sid is not None and sid not in directory.tenants:
+        directory = await directories.refresh()
+    tenant = directory.tenants.get(sid) if sid is not None else directory.tenants_by_id.get(token.tenant_id or 0)
+    if tenant is None or token.tenant_id not in (None, tenant.id):
+        raise not_found("tenant", "tenant")
+    return tenant
+
+
+def not_found(what: str, field: str) -> Refused:
+    """The answer to what does not exist, or belongs to somebody else."""
+    return Refused("not_found", f"There is no such {what}.", field)

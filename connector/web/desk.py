@@ -23,7 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from connector.errors import StoreBusy
 from connector.store.engine.database import Database
 from connector.store.queries import desk
-from connector.web.pages import new_nonce, page, page_headers
+from connector.web.pages.page import new_nonce, page, page_headers
 
 #: Four times what a template may render, as JSON may write a character with six.
 _MAX_BODY = 256 * 1024

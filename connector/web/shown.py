@@ -20,7 +20,7 @@ from connector.pipeline.delivery.replay import Replayed
 from connector.store.queries.placements import Placement
 from connector.store.queries.views import CallRow, CallView, DeliveryRow, EventRow, PrunedCall, RecordRow
 from connector.tenants.model import Tenant
-from connector.web.schemas import (
+from connector.web.api.shapes import (
     CallDetails,
     CallOut,
     ChangeOut,

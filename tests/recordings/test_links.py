@@ -16,7 +16,7 @@ from connector.pipeline.recordings.fetch import LATE_S
 from connector.store.secrets import open_box, rekey
 from connector.tenants.apply import apply
 from connector.tenants.file import parse
-from connector.web import recordings as web_recordings
+from connector.web.pages import recordings as web_recordings
 from tests.pipeline.world import SID
 from tests.recordings.peer import AUDIO, BASIC, Peer
 from tests.recordings.rig import Rig, rig

@@ -9,7 +9,7 @@ from connector.exotel.parse import kind_of
 from connector.simulate.target import parse_target
 from connector.tenants import urls
 from connector.tenants.directory import load
-from connector.web.ingress import URLS
+from connector.web.hooks.ingress import URLS
 from tests.unit.conftest import Shop
 
 pytestmark = pytest.mark.usefixtures("both_databases")

@@ -16,10 +16,10 @@ from connector.pipeline.calls.accept import Received
 from connector.store.queries.texts import TextFate
 from connector.tenants.model import Connection, Directory, Ingress, Tenant
 from connector.web.answers import json_errors
-from connector.web.ingress import INGRESS, add_ingress
-from connector.web.ingress import Ingress as HookIngress
-from connector.web.origin import Network, Origin
-from connector.web.query import MOST_BYTES
+from connector.web.hooks.ingress import INGRESS, add_ingress
+from connector.web.hooks.ingress import Ingress as HookIngress
+from connector.web.hooks.origin import Network, Origin
+from connector.web.hooks.query import MOST_BYTES
 
 SID = "0025b4a2c1ed43a7b1cf162a"
 KEY, TOKEN, HOOK = "demo_key", "demo_token:with/odd@letters", "hook-token-of-exotel535-0001"

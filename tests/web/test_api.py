@@ -23,7 +23,7 @@ from connector.tenants.masking import Mask
 from connector.tenants.model import Directory
 from connector.web import shown
 from connector.web.answers import json_errors
-from connector.web.api import OPERATIONS, add_api
+from connector.web.api.routes import OPERATIONS, add_api
 from connector.web.keys import CLOCK, DATABASE, DIRECTORIES, PIPELINE
 from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant

@@ -14,7 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from connector.exotel import parse_request
 from connector.tenants.model import Ingress
-from connector.web.ingress import INGRESS, URLS
+from connector.web.hooks.ingress import INGRESS, URLS
 from tests.web.stubs import (
     HOOK,
     SID,

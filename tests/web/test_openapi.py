@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from connector.web.api import OPERATIONS, add_api
-from connector.web.openapi import document
+from connector.web.api.openapi import document
+from connector.web.api.routes import OPERATIONS, add_api
 
 DOCUMENT = document(OPERATIONS)
 #: What JSON Schema 2020-12 knows of what is used here; a misspelt keyword would be ignored by readers.

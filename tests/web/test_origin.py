@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 
 from connector.errors import StoreBusy
-from connector.web import origin
-from connector.web.origin import MOST_FAILURES, Failures, Looks, client_address
+from connector.web.hooks import origin
+from connector.web.hooks.origin import MOST_FAILURES, Failures, Looks, client_address
 from tests.web.stubs import (
     HOOK,
     SID,

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.errors import IngressError
-from connector.web.query import read_query
+from connector.web.hooks.query import read_query
 
 _PIECES = [
     "a",

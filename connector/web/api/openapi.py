@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from connector import __version__
-from connector.web.schemas import Error
+from connector.web.api.shapes import Error
 
 _REFUSALS: Final = {
     "400": "A parameter is missing, unknown or impossible; `field` names it.",

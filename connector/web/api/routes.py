@@ -28,13 +28,10 @@ from connector.store.engine.database import single
 from connector.store.queries import recordings, revocations, trail, views
 from connector.store.queries.views import TokenRow
 from connector.web import shown
-from connector.web.agents_api import list_agents, list_devices, put_agents, set_device
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
-from connector.web.auth import Scope, authenticate
-from connector.web.body import read_body
-from connector.web.keys import CLOCK, DATABASE, DIRECTORIES, PIPELINE
-from connector.web.openapi import Described, document
-from connector.web.schemas import (
+from connector.web.api.agents import list_agents, list_devices, put_agents, set_device
+from connector.web.api.openapi import Described, document
+from connector.web.api.shapes import (
     AgentLines,
     Agents,
     AgentsAsked,
@@ -57,7 +54,9 @@ from connector.web.schemas import (
     StatementAsked,
     StatementOut,
 )
-from connector.web.tenancy import not_found, the_tenant
+from connector.web.auth import Scope, authenticate, not_found, the_tenant
+from connector.web.body import read_body
+from connector.web.keys import CLOCK, DATABASE, DIRECTORIES, PIPELINE
 
 log = logging.getLogger(__name__)
 

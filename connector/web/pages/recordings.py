@@ -28,7 +28,7 @@ from connector.tenants.model import Tenant
 from connector.web.answers import Refused, problem
 from connector.web.auth import authenticate
 from connector.web.keys import BOX, CLOCK, DATABASE, DIRECTORIES, PIPELINE
-from connector.web.pages import new_nonce, page, page_headers
+from connector.web.pages.page import new_nonce, page, page_headers
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The API's part for agents and their phones: `connector.web.api` has its routes."""
+"""The API's part for agents and their phones: `connector.web.api.routes` has its routes."""
 
 from aiohttp import web
 
@@ -13,8 +13,7 @@ from connector.tenants import agents
 from connector.tenants.agents import Owner
 from connector.tenants.model import Tenant
 from connector.web.answers import Refused
-from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
-from connector.web.schemas import (
+from connector.web.api.shapes import (
     AgentLines,
     AgentOut,
     Agents,
@@ -26,7 +25,8 @@ from connector.web.schemas import (
     DeviceSet,
     LineOut,
 )
-from connector.web.tenancy import the_tenant
+from connector.web.auth import the_tenant
+from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
 
 
 async def list_agents(request: web.Request, token: TokenRow, asked: AgentsAsked) -> Agents:

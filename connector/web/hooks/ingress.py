@@ -23,8 +23,8 @@ from connector.store.queries.texts import TextFate
 from connector.tenants.model import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal
 from connector.web.body import read_body
-from connector.web.origin import Origin
-from connector.web.query import query_of, read_query
+from connector.web.hooks.origin import Origin
+from connector.web.hooks.query import query_of, read_query
 
 log = logging.getLogger(__name__)
 
