@@ -8,15 +8,11 @@ from typing import Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from connector.errors import ConfigError
+from connector.exotel.urls import URLS, path_of
 from connector.simulate.scenarios import Request
 
-_FRESHWORKS: Final = {"pop": "pop", "answered": "answered", "automated_answered": "answered", "missed": "missed"}
-_ZOHO: Final = {
-    "pop": "createpopup",
-    "answered": "incomingcallhungup",
-    "automated_answered": "incomingcallhungup",
-    "missed": "callmissed",
-}
+#: Events that a dialect without a URL for them tells by another one's.
+_ALIKE: Final = {"automated_answered": "answered"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +44,21 @@ class Target:
     def _path(self, event: str) -> str | None:
         if self.dialect == "hook":
             return f"/{event}"
-        if self.dialect == "freshdesk":
-            return f"/v2/accounts/{self.sid}/" + ("status" if event == "status" else f"call-events?event={event}")
-        if self.dialect == "freshworks":
-            if event == "voicemail":
-                return f"/missed/{self.sid}?MissedCallType=voicemail"
-            return f"/{_FRESHWORKS[event]}/{self.sid}" if event in _FRESHWORKS else None
-        return f"/callback/exotel/{self.sid}/{_ZOHO[event]}" if event in _ZOHO else None
+        path = path_of(self.dialect, event) or path_of(self.dialect, _ALIKE.get(event, event))
+        return path.format(sid=self.sid) if path is not None else None
 
 
-_DIALECTS: Final[Mapping[str, re.Pattern[str]]] = {
-    "hook": re.compile(r"(?P<root>.*/h/[^/]+)(/[^/]*)?"),
-    "freshdesk": re.compile(r"(?P<root>.*)/v2/accounts/(?P<sid>[^/]+)(/[^/]*)?"),
-    "zoho": re.compile(r"(?P<root>.*)/callback/exotel/(?P<sid>[^/]+)(/[^/]*)?"),
-    "freshworks": re.compile(r"(?P<root>.*)/(?:pop|answered|missed)/(?P<sid>[^/]+)"),
-}
+def _pattern(path: str) -> str:
+    """A hook URL's path; the part after the account, which names an event, may be another one, or not there."""
+    account, _, event = path.partition("}")
+    where = account.replace("{sid", "(?P<sid>[^/]+)").replace("{hook_token", "[^/]+")
+    root = f"(?P<root>.*{where})" if "{hook_token" in account else f"(?P<root>.*){where}"
+    return root + ("(/[^/]*)?" if event else "")
+
+
+_PATTERNS: Final = tuple(
+    (url.dialect, re.compile(_pattern(url.path))) for url in URLS if url.dialect not in ("status", "callback")
+)
 
 
 def parse_target(url: str) -> Target:
@@ -83,7 +79,7 @@ def parse_target(url: str) -> Target:
         headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
     where = f"[{host}]" if ":" in host else host
     origin = f"{parts.scheme}://{where}" + (f":{port}" if port else "")
-    for dialect, pattern in _DIALECTS.items():
+    for dialect, pattern in _PATTERNS:
         match = pattern.fullmatch(parts.path.rstrip("/"))
         if match:
             found = match.groupdict()

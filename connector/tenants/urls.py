@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 
 from connector.config import Config
 from connector.errors import ConfigError
+from connector.exotel.urls import path_of
 from connector.store import schema
 from connector.store.queries import trail
 from connector.store.secrets import SecretBox
@@ -43,25 +44,31 @@ class Applet:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """URLs that one of Exotel's connectors documents: (place, path), `{sid}` for the account."""
+    """URLs that one of Exotel's connectors documents."""
 
     title: str
+    #: As `exotel.urls` calls it.
+    name: str
     #: Adapters whose customers have these URLs in their flows.
     adapters: tuple[str, ...]
-    urls: tuple[tuple[str, str], ...]
     #: Answers without credentials too, where the tenant's ingress is open.
     is_open: bool = False
 
+    @property
+    def urls(self) -> Iterator[tuple[str, str]]:
+        """(place, path), `{sid}` for the account."""
+        for applet in APPLETS:
+            path = path_of(self.name, applet.event)
+            if path is not None:
+                joint = "&" if "?" in path else "?"
+                yield applet.place, path + (f"{joint}{applet.query}" if applet.query else "")
 
-_POPUP: Final = "Connect: Create popup"
-_ENDED: Final = "Connect: Passthru after the call conversation ends"
-_NOBODY: Final = "Connect: Passthru if nobody answers"
 
 APPLETS: Final = (
-    Applet(_POPUP, "pop"),
-    Applet(_ENDED, "answered"),
+    Applet("Connect: Create popup", "pop"),
+    Applet("Connect: Passthru after the call conversation ends", "answered"),
     Applet("    or, for a ticket of every answered call", "automated_answered"),
-    Applet(_NOBODY, "missed"),
+    Applet("Connect: Passthru if nobody answers", "missed"),
     Applet("IVR menu: Passthru after each key", "ivr", f"ivr_tag_1={_LABEL}"),
     Applet("Gather: Passthru after it", "gather", f"gather_tag_1={_LABEL}"),
     Applet("After the last IVR or Gather input: Passthru", "end"),
@@ -79,42 +86,10 @@ _ASKING: Final = (
     ("greeting", "Greeting or IVR menu: text from a URL"),
 )
 
-_EVENTS: Final = "/v2/accounts/{sid}/call-events?event="
-
 DIALECTS: Final = (
-    Dialect(
-        "Freshdesk",
-        ("freshdesk",),
-        (
-            *(
-                (applet.place, f"{_EVENTS}{applet.event}" + (f"&{applet.query}" if applet.query else ""))
-                for applet in APPLETS
-                if applet.event != "status"
-            ),
-            (APPLETS[-1].place, "/v2/accounts/{sid}/status"),
-        ),
-    ),
-    Dialect(
-        "Freshsales and Freshchat",
-        ("freshsales", "freshchat"),
-        (
-            (_POPUP, "/pop/{sid}"),
-            (_ENDED, "/answered/{sid}"),
-            (_NOBODY, "/missed/{sid}"),
-            ("Voicemail: Passthru after it", "/missed/{sid}?MissedCallType=voicemail"),
-        ),
-        is_open=True,
-    ),
-    Dialect(
-        "Zoho",
-        ("zoho_crm", "zoho_desk"),
-        (
-            (_POPUP, "/callback/exotel/{sid}/createpopup"),
-            (_ENDED, "/callback/exotel/{sid}/incomingcallhungup"),
-            (_NOBODY, "/callback/exotel/{sid}/callmissed"),
-        ),
-        is_open=True,
-    ),
+    Dialect("Freshdesk", "freshdesk", ("freshdesk",)),
+    Dialect("Freshsales and Freshchat", "freshworks", ("freshsales", "freshchat"), is_open=True),
+    Dialect("Zoho", "zoho", ("zoho_crm", "zoho_desk"), is_open=True),
 )
 
 

@@ -18,6 +18,7 @@ from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, Rejected, StoreBusy
 from connector.exotel.model import CallEvent
 from connector.exotel.parse import parse_request
+from connector.exotel.urls import GATHERED
 from connector.observe import metrics
 from connector.pipeline.applets import prompts
 from connector.pipeline.applets.routing import WAIT_S, Asked, Ring, Routing, fallback
@@ -25,7 +26,7 @@ from connector.tenants.applets import VERSION, Connect
 from connector.tenants.model import Tenant
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
 from connector.web.body import read_body
-from connector.web.hooks.ingress import GATHERED, INGRESS
+from connector.web.hooks.ingress import INGRESS
 from connector.web.hooks.origin import Origin
 from connector.web.hooks.query import query_of, read_query
 

@@ -6,10 +6,10 @@ import pytest
 
 from connector.errors import ConfigError
 from connector.exotel.parse import kind_of
+from connector.exotel.urls import URLS
 from connector.simulate.target import parse_target
 from connector.tenants import urls
 from connector.tenants.directory import load
-from connector.web.hooks.ingress import URLS
 from tests.unit.conftest import Shop
 
 pytestmark = pytest.mark.usefixtures("both_databases")

@@ -13,8 +13,9 @@ from aiohttp import FormData
 from aiohttp.test_utils import make_mocked_request
 
 from connector.exotel import parse_request
+from connector.exotel.urls import URLS
 from connector.tenants.model import Ingress
-from connector.web.hooks.ingress import INGRESS, URLS
+from connector.web.hooks.ingress import INGRESS
 from tests.web.stubs import (
     HOOK,
     SID,

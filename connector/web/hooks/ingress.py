@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, StoreBusy
 from connector.exotel.parse import call_sid_of, kind_of
+from connector.exotel.urls import URLS, Url
 from connector.exotel.wire import count_of, fold_keys, merge, text_of, time_of, word_of
 from connector.observe import metrics
 from connector.pipeline.calls.accept import Received
@@ -43,36 +44,6 @@ class Accepts(Protocol):
 
     async def text_told(self, fate: TextFate) -> None:
         """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Url:
-    """One hook URL. `word`: the event that it stands for; None where the query or the path names it."""
-
-    dialect: str
-    path: str
-    word: str | None = None
-    #: Exotel documents it without credentials: it answers so where the tenant allows it.
-    is_open: bool = False
-
-
-#: `sid` in a path is the tenant's Account SID, `hook_token` its capability.
-URLS: Final = (
-    Url("freshdesk", "/v2/accounts/{sid}/call-events"),
-    Url("status", "/v2/accounts/{sid}/status", "status"),
-    Url("freshworks", "/pop/{sid}", "pop", is_open=True),
-    Url("freshworks", "/answered/{sid}", "answered", is_open=True),
-    Url("freshworks", "/missed/{sid}", "missed", is_open=True),
-    Url("zoho", "/callback/exotel/{sid}/createpopup", "createpopup", is_open=True),
-    Url("zoho", "/callback/exotel/{sid}/incomingcallhungup", "incomingcallhungup", is_open=True),
-    Url("zoho", "/callback/exotel/{sid}/callmissed", "callmissed", is_open=True),
-    Url("callback", "/h/{hook_token}/callback/{event}"),
-    Url("hook", "/h/{hook_token}/{event}"),
-)
-
-
-#: The capability URL of a passthru behind a Gather, which the Gather applet itself asks as well (`web.applets`).
-GATHERED: Final = Url("hook", "/h/{hook_token}/gather", "gather")
 
 
 class Ingress:
