@@ -28,7 +28,7 @@ from connector.web.desk import add_desk
 from connector.web.hooks.ingress import INGRESS, Ingress, add_ingress
 from connector.web.hooks.origin import Origin
 from connector.web.hooks.query import MOST_BYTES
-from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, Home
+from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, HomeAddress
 from connector.web.pages.recordings import add_recordings
 
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
@@ -52,7 +52,7 @@ def create_app(config: Config | None = None, *, clock: Clock | None = None) -> w
         },
     )
     app[CONFIG] = config
-    app[HOME] = Home(config)
+    app[HOME] = HomeAddress(config)
     app.cleanup_ctx.append(functools.partial(_opened, clock=clock))
     add_applets(app)
     add_ingress(app)

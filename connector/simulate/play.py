@@ -13,7 +13,7 @@ import aiohttp
 
 from connector.errors import ConfigError
 from connector.simulate.scenarios import SCENARIOS, Played, Request, Scenario, utc_now
-from connector.simulate.target import Target
+from connector.simulate.target import HookTarget
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=5)
 #: A call of a minute takes three seconds.
@@ -52,7 +52,9 @@ def parse_mix(text: str | None) -> Mapping[Scenario, int]:
     return mix
 
 
-async def play(session: aiohttp.ClientSession, target: Target, played: Played, summary: Summary, speed: float) -> None:
+async def play(
+    session: aiohttp.ClientSession, target: HookTarget, played: Played, summary: Summary, speed: float
+) -> None:
     """Sends one call's requests in order, their gaps divided by `speed`; an answer may outlast a gap."""
     began = time.monotonic()
     first_s = played.requests[0].at_s
@@ -65,7 +67,7 @@ async def play(session: aiohttp.ClientSession, target: Target, played: Played, s
 
 
 async def simulate(
-    target: Target,
+    target: HookTarget,
     *,
     calls: int,
     rate: float,
@@ -103,7 +105,9 @@ def _drawn(mix: Mapping[Scenario, int], calls: int, dice: random.Random) -> Sequ
     return once + dice.choices(list(mix), weights=list(mix.values()), k=calls - len(once))
 
 
-async def _send(session: aiohttp.ClientSession, target: Target, url: str, request: Request, summary: Summary) -> None:
+async def _send(
+    session: aiohttp.ClientSession, target: HookTarget, url: str, request: Request, summary: Summary
+) -> None:
     summary.sent += 1
     began = time.perf_counter()
     try:

@@ -16,7 +16,7 @@ _ALIKE: Final = {"automated_answered": "answered"}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class HookTarget:
     """A connector's address and how its URLs name events. `root` may hold a token: no `repr` shows it.
 
     `headers` go with every request; they carry the credentials of a documented URL.
@@ -61,7 +61,7 @@ _PATTERNS: Final = tuple(
 )
 
 
-def parse_target(url: str) -> Target:
+def parse_target(url: str) -> HookTarget:
     """The target of a hook URL (`http://host/h/<token>`) or of a documented one, Basic credentials in its userinfo.
 
     The last part, which names an event, may be there or not. Raises `ConfigError`, which does not repeat the URL.
@@ -83,7 +83,7 @@ def parse_target(url: str) -> Target:
         match = pattern.fullmatch(parts.path.rstrip("/"))
         if match:
             found = match.groupdict()
-            return Target(origin + found["root"], dialect, found.get("sid"), headers)
+            return HookTarget(origin + found["root"], dialect, found.get("sid"), headers)
     raise ConfigError(
         "the URL is no hook: http://HOST/h/TOKEN is one, so are the documented ones such as"
         " http://KEY:TOKEN@HOST/v2/accounts/SID/call-events (see `connector hook`)"

@@ -20,7 +20,7 @@ from connector.store.engine.database import Database
 from connector.store.queries import trail
 from connector.store.secrets import SecretBox
 from connector.tenants.apply_applets import checked
-from connector.tenants.apply_connections import Connections, Owner
+from connector.tenants.apply_connections import AppliedTenant, Connections
 from connector.tenants.change import Applied, Run, as_json, merged
 from connector.tenants.file import TenantFile, TenantPart, read, refuse
 from connector.tenants.model import RETENTION_DAYS
@@ -88,7 +88,7 @@ def _put(run: Run, part: TenantPart, path: str, prune: bool) -> None:
         settings["applets"] = checked(run, part.applets, f"{path}.applets", country)
     changed = [name for name in _SETTINGS if stored.get(name) != settings.get(name)]
     before = len(run.applied.changes)
-    owner = Owner(_write(run, part, path, row, settings, changed), part.sid, country)
+    owner = AppliedTenant(_write(run, part, path, row, settings, changed), part.sid, country)
     connections = Connections(run, owner)
     for place, connection in enumerate(part.connections):
         connections.put(connection, f"{path}.connections[{place}]")
@@ -151,7 +151,7 @@ def _prune(run: Run, keep: set[str]) -> bool:
     table = schema.tenant
     others = [row for row in run.sql.execute(select(table.c.id, table.c.sid)).all() if row.sid not in keep]
     for tenant_id, sid in others:
-        Connections(run, Owner(tenant_id, sid, _COUNTRY)).prune(set())
+        Connections(run, AppliedTenant(tenant_id, sid, _COUNTRY)).prune(set())
         run.sql.execute(delete(table).where(table.c.id == tenant_id))
         run.changed(sid, "deleted")
     return bool(others)

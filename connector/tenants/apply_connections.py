@@ -22,7 +22,7 @@ from connector.words.check import check_templates
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class AppliedTenant:
     """The tenant whose connections are put in place."""
 
     id: int
@@ -46,7 +46,7 @@ class _Draft:
 class Connections:
     """Puts connections of one tenant in place."""
 
-    def __init__(self, run: Run, owner: Owner) -> None:
+    def __init__(self, run: Run, owner: AppliedTenant) -> None:
         self._run = run
         self._sql = run.sql
         self._owner = owner

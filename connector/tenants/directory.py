@@ -27,7 +27,15 @@ from connector.store.secrets import SecretBox
 from connector.tenants.applets import Applets
 from connector.tenants.hours import parse_hours
 from connector.tenants.masking import Mask
-from connector.tenants.model import RETENTION_DAYS, CallRules, Connection, Directory, Ingress, RecordingAccess, Tenant
+from connector.tenants.model import (
+    RETENTION_DAYS,
+    CallRules,
+    Connection,
+    Directory,
+    IngressRules,
+    RecordingAccess,
+    Tenant,
+)
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +214,7 @@ class _Loader:
             api_url=settings.get("api_url"),
             recording_hosts=tuple(settings.get("recording_hosts", ())),
             recordings=RecordingAccess(**(settings.get("recordings") or {})),
-            ingress=Ingress(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
+            ingress=IngressRules(open=ingress.get("open", False), allow_from=tuple(ingress.get("allow_from", ()))),
             retention_days=(settings.get("retention") or {}).get("days", RETENTION_DAYS),
             exophones=settings.get("exophones", {}),
             mask=Mask.of((settings.get("mask") or {}).get("customer_numbers")),

@@ -98,11 +98,11 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 _Secret = Annotated[SecretStr, Field(min_length=1)]
 
 
-class _Part(BaseModel):
+class _FilePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
 
-class AgentPart(_Part):
+class AgentPart(_FilePart):
     """A user of the CRM who takes or makes calls."""
 
     crm_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -114,7 +114,7 @@ class AgentPart(_Part):
     ids: dict[str, str] = Field(default_factory=dict)
 
 
-class IngressPart(_Part):
+class IngressPart(_FilePart):
     """Whether the documented URLs answer without credentials."""
 
     open: bool = False
@@ -127,7 +127,7 @@ class IngressPart(_Part):
         return self
 
 
-class CallsPart(_Part):
+class CallsPart(_FilePart):
     """How calls are placed (click to call); the limits are Exotel's (reference exotel.md §6.1)."""
 
     record: bool = False
@@ -144,26 +144,26 @@ class CallsPart(_Part):
         return self
 
 
-class RetentionPart(_Part):
+class RetentionPart(_FilePart):
     """How long finished calls are kept."""
 
     days: Annotated[int, Field(ge=RETENTION_LEAST_DAYS, le=3650)]
 
 
-class RecordingsPart(_Part):
+class RecordingsPart(_FilePart):
     """Who may open the links to recordings, and for how many days after the call."""
 
     open_to: Literal["anyone_with_link", "signed_in"] = "anyone_with_link"
     days: Annotated[int, BeforeValidator(_count)] = Field(default=LINK_DAYS, ge=1, le=3650)
 
 
-class MaskPart(_Part):
+class MaskPart(_FilePart):
     """What people see of customers' numbers."""
 
     customer_numbers: Rule = "whole"
 
 
-class ConnectionPart(_Part):
+class ConnectionPart(_FilePart):
     """A connection; `settings` and `options` are the adapter's to check."""
 
     # The name is a value of `?connection=` and part of a line of words.
@@ -175,7 +175,7 @@ class ConnectionPart(_Part):
     enabled: bool | None = None
 
 
-class TenantPart(_Part):
+class TenantPart(_FilePart):
     """An Exotel account. What is None or was not written is left as it is."""
 
     sid: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
@@ -197,7 +197,7 @@ class TenantPart(_Part):
     connections: list[ConnectionPart] = Field(default_factory=list)
 
 
-class TenantFile(_Part):
+class TenantFile(_FilePart):
     """The whole file."""
 
     tenants: list[TenantPart]
@@ -217,7 +217,7 @@ def read(path: Path, environ: Mapping[str, str]) -> TenantFile:
 def parse(text: str, name: str, environ: Mapping[str, str]) -> TenantFile:
     """`read` for text; `name` stands in the error."""
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(text, Loader=_YamlLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{name}, line {line}: {error.problem or error.context}") from None
@@ -311,7 +311,7 @@ def _twice(values: Iterator[str], path: str) -> Iterator[Problem]:
         seen.add(value)
 
 
-class _Loader(yaml.SafeLoader):
+class _YamlLoader(yaml.SafeLoader):
     """Text, true, false and null; a key that is there twice is refused."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
@@ -329,7 +329,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _resolver(tag: str, pattern: str, first: Sequence[str]) -> None:
-    add: Callable[..., None] = _Loader.add_implicit_resolver
+    add: Callable[..., None] = _YamlLoader.add_implicit_resolver
     add(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
 
 

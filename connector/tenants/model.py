@@ -24,7 +24,7 @@ RETENTION_LEAST_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Ingress:
+class IngressRules:
     """Whether the documented URLs answer without credentials, and to whom: CIDR ranges, or the word `anyone`."""
 
     open: bool = False
@@ -96,7 +96,7 @@ class Tenant:
     region_is: Literal["told", "found", "guessed"] = "told"
     recording_hosts: tuple[str, ...] = ()
     recordings: RecordingAccess = RecordingAccess()
-    ingress: Ingress = Ingress()
+    ingress: IngressRules = IngressRules()
     #: A finished call is kept for so long; see `pipeline.upkeep.retention`.
     retention_days: int = RETENTION_DAYS
     exophones: Mapping[str, str] = field(default_factory=dict)

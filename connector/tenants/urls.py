@@ -43,7 +43,7 @@ class Applet:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class DocumentedUrls:
     """URLs that one of Exotel's connectors documents."""
 
     title: str
@@ -87,9 +87,9 @@ _ASKING: Final = (
 )
 
 DIALECTS: Final = (
-    Dialect("Freshdesk", "freshdesk", ("freshdesk",)),
-    Dialect("Freshsales and Freshchat", "freshworks", ("freshsales", "freshchat"), is_open=True),
-    Dialect("Zoho", "zoho", ("zoho_crm", "zoho_desk"), is_open=True),
+    DocumentedUrls("Freshdesk", "freshdesk", ("freshdesk",)),
+    DocumentedUrls("Freshsales and Freshchat", "freshworks", ("freshsales", "freshchat"), is_open=True),
+    DocumentedUrls("Zoho", "zoho", ("zoho_crm", "zoho_desk"), is_open=True),
 )
 
 
@@ -136,7 +136,7 @@ def applet_urls(tenant: Tenant, base_url: str) -> list[tuple[str, str]]:
     return found
 
 
-def dialect_urls(tenant: Tenant, base_url: str, dialect: Dialect) -> list[tuple[str, str]]:
+def dialect_urls(tenant: Tenant, base_url: str, dialect: DocumentedUrls) -> list[tuple[str, str]]:
     """(place, URL) as Exotel's connector documents it; `API_KEY:API_TOKEN` stand for the account's own."""
     scheme, _, rest = base_url.partition("://")
     userinfo = "" if dialect.is_open and tenant.ingress.open else "API_KEY:API_TOKEN@"
@@ -169,7 +169,7 @@ def describe(tenant: Tenant, config: Config) -> Iterator[str]:
         yield from _table(dialect_urls(tenant, base_url, dialect))
 
 
-def _fitting(tenant: Tenant) -> list[Dialect]:
+def _fitting(tenant: Tenant) -> list[DocumentedUrls]:
     """All dialects, those of the tenant's connections first."""
     used = {connection.adapter for connection in tenant.connections}
     return sorted(DIALECTS, key=lambda dialect: used.isdisjoint(dialect.adapters))

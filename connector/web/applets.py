@@ -21,7 +21,7 @@ from connector.exotel.parse import parse_request
 from connector.exotel.urls import GATHERED
 from connector.observe import metrics
 from connector.pipeline.applets import prompts
-from connector.pipeline.applets.routing import WAIT_S, Asked, Ring, Routing, fallback
+from connector.pipeline.applets.routing import WAIT_S, ConnectRequest, Ring, Routing, fallback
 from connector.tenants.applets import VERSION, Connect
 from connector.tenants.model import Tenant
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, problem, refusal
@@ -180,7 +180,9 @@ class AppletAnswers:
             return fallback(settings)
         try:
             async with asyncio.timeout_at(arrived + _ANSWERED_S):
-                return await self._routing.ring(tenant, name, settings, Asked.of(event, tenant), arrived + WAIT_S)
+                return await self._routing.ring(
+                    tenant, name, settings, ConnectRequest.of(event, tenant), arrived + WAIT_S
+                )
         except TimeoutError:
             log.warning("nothing was decided in time: a caller gets the fallback", extra={"tenant": tenant.sid})
             return fallback(settings)

@@ -125,7 +125,7 @@ def add_desk(
     least 32 digits. `public_url`: where people reach this service, without a slash at the end. `number_shown`: a
     contact's number as the people of this connection see it.
     """
-    pages = Desk(db, authenticate, sign, public_url, number_shown)
+    pages = DeskHandlers(db, authenticate, sign, public_url, number_shown)
     api = pages.guarded
     app.router.add_get("/desk/v1/account", api(pages.account))
     app.router.add_get("/desk/v1/agents", api(pages.agents))
@@ -141,7 +141,7 @@ def add_desk(
     app.router.add_get(r"/desk/tickets/{id:\d{1,18}}", pages.page)
 
 
-class Desk:
+class DeskHandlers:
     """The desk's handlers."""
 
     def __init__(

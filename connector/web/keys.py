@@ -13,7 +13,7 @@ from connector.store.secrets import SecretBox
 from connector.tenants.directory import Directories
 
 
-class Home:
+class HomeAddress:
     """Where this process is reached: by itself (`url`), and by people (`public_url`). No slash at the end."""
 
     def __init__(self, config: Config) -> None:
@@ -41,7 +41,7 @@ class Home:
 
 
 CONFIG: Final = web.AppKey("config", Config)
-HOME: Final = web.AppKey("home", Home)
+HOME: Final = web.AppKey("home", HomeAddress)
 #: The clock that all of the service goes by: the machine's, or the database's where replicas share one.
 CLOCK: Final = web.AppKey[Clock]("clock", Clock)
 DATABASE: Final = web.AppKey("database", Database)

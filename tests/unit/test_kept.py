@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from connector.errors import CrmUnavailable
-from connector.pipeline.applets.cache import Kept, Known
+from connector.pipeline.applets.cache import Kept, KeptValue
 from tests.pipeline.world import ManualClock
 
 
@@ -48,13 +48,13 @@ async def kept(clock: ManualClock) -> AsyncIterator[Kept[str, str]]:
 
 async def test_a_fresh_value_is_not_asked_for_again(kept: Kept[str, str], clock: ManualClock) -> None:
     teller = Teller()
-    assert await kept.get("a", teller, 5) == Known("Asha", fresh=True)
+    assert await kept.get("a", teller, 5) == KeptValue("Asha", fresh=True)
     clock.advance(9)
-    assert await kept.get("a", teller, 5) == Known("Asha", fresh=True)
+    assert await kept.get("a", teller, 5) == KeptValue("Asha", fresh=True)
     assert teller.asked == 1
     clock.advance(2)
     teller.says = "Bina"
-    assert await kept.get("a", teller, 5) == Known("Bina", fresh=True)
+    assert await kept.get("a", teller, 5) == KeptValue("Bina", fresh=True)
 
 
 async def test_a_stale_value_is_better_than_waiting(kept: Kept[str, str], clock: ManualClock) -> None:
@@ -63,10 +63,10 @@ async def test_a_stale_value_is_better_than_waiting(kept: Kept[str, str], clock:
     clock.advance(50)
     teller.may_tell.clear()
     teller.says = "Bina"
-    assert await kept.get("a", teller, 0.01) == Known("Asha", fresh=False)
+    assert await kept.get("a", teller, 0.01) == KeptValue("Asha", fresh=False)
     assert kept.is_awaited("a")
     teller.may_tell.set()
-    assert await kept.get("a", teller, 5) == Known("Bina", fresh=True), "the look went on"
+    assert await kept.get("a", teller, 5) == KeptValue("Bina", fresh=True), "the look went on"
     clock.advance(101)
     teller.may_tell.clear()
     assert await kept.get("a", teller, 0.01) is None, "too old to be believed"
@@ -80,14 +80,14 @@ async def test_all_who_ask_at_once_share_a_look(kept: Kept[str, str]) -> None:
     asking[0].cancel()
     await asyncio.sleep(0)
     teller.may_tell.set()
-    assert await asyncio.gather(*asking[1:]) == [Known("Asha", fresh=True)] * 49
+    assert await asyncio.gather(*asking[1:]) == [KeptValue("Asha", fresh=True)] * 49
     assert teller.asked == 1
 
 
 async def test_who_cannot_wait_starts_a_look_all_the_same(kept: Kept[str, str]) -> None:
     teller = Teller()
     assert await kept.get("a", teller, 0) is None
-    assert await kept.get("a", teller, 5) == Known("Asha", fresh=True)
+    assert await kept.get("a", teller, 5) == KeptValue("Asha", fresh=True)
     assert teller.asked == 1
 
 
@@ -98,7 +98,7 @@ async def test_a_failed_look_is_not_repeated_at_once(kept: Kept[str, str], clock
     assert teller.asked == 1
     clock.advance(6)
     teller.fails = False
-    assert await kept.get("a", teller, 5) == Known("Asha", fresh=True)
+    assert await kept.get("a", teller, 5) == KeptValue("Asha", fresh=True)
 
 
 async def test_looks_under_way_are_bounded_per_party(clock: ManualClock) -> None:
@@ -109,8 +109,8 @@ async def test_looks_under_way_are_bounded_per_party(clock: ManualClock) -> None
         assert await kept.get(key, teller, 0) is None
     assert [key for key in ("a1", "a2", "a3", "b1") if kept.is_awaited(key)] == ["a1", "a2", "b1"]
     teller.may_tell.set()
-    assert await kept.get("a1", teller, 5) == Known("Asha", fresh=True)
-    assert await kept.get("a3", teller, 5) == Known("Asha", fresh=True), "there is room again"
+    assert await kept.get("a1", teller, 5) == KeptValue("Asha", fresh=True)
+    assert await kept.get("a3", teller, 5) == KeptValue("Asha", fresh=True), "there is room again"
     await kept.close()
 
 

@@ -13,7 +13,7 @@ from connector.errors import ConfigError
 from connector.exotel import CallEvent, parse_request
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Played
-from connector.simulate.target import Target, parse_target
+from connector.simulate.target import HookTarget, parse_target
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -140,7 +140,7 @@ class Hook:
 
 
 @pytest.fixture
-async def hook() -> AsyncIterator[tuple[Hook, Target]]:
+async def hook() -> AsyncIterator[tuple[Hook, HookTarget]]:
     hook = Hook()
     app = web.Application()
     app.router.add_route("*", "/h/token/{kind}", hook.answer)
@@ -148,7 +148,7 @@ async def hook() -> AsyncIterator[tuple[Hook, Target]]:
         yield hook, parse_target(str(server.make_url("/h/token")))
 
 
-async def test_a_run_sends_all_and_counts(hook: tuple[Hook, Target]) -> None:
+async def test_a_run_sends_all_and_counts(hook: tuple[Hook, HookTarget]) -> None:
     server, target = hook
     done: list[None] = []
     summary = await play.simulate(

@@ -14,7 +14,7 @@ from connector.errors import StoreBusy
 from connector.observe.logs import server_logger
 from connector.pipeline.calls.accept import Received
 from connector.store.queries.texts import TextFate
-from connector.tenants.model import Connection, Directory, Ingress, Tenant
+from connector.tenants.model import Connection, Directory, IngressRules, Tenant
 from connector.web.answers import json_errors
 from connector.web.hooks.ingress import INGRESS, add_ingress
 from connector.web.hooks.ingress import Ingress as HookIngress
@@ -26,7 +26,7 @@ KEY, TOKEN, HOOK = "demo_key", "demo_token:with/odd@letters", "hook-token-of-exo
 
 
 def tenant(
-    sid: str = "exotel535", id_: int = 1, ingress: Ingress | None = None, hook: str = HOOK, token: str = TOKEN
+    sid: str = "exotel535", id_: int = 1, ingress: IngressRules | None = None, hook: str = HOOK, token: str = TOKEN
 ) -> Tenant:
     connection = Connection(
         id=f"c{id_}",
@@ -48,7 +48,7 @@ def tenant(
         api_key=SecretStr(KEY),
         api_token=SecretStr(token),
         hook_token=SecretStr(hook),
-        ingress=ingress or Ingress(),
+        ingress=ingress or IngressRules(),
         connections=(connection,),
     )
 

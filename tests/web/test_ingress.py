@@ -14,7 +14,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from connector.exotel import parse_request
 from connector.exotel.urls import URLS
-from connector.tenants.model import Ingress
+from connector.tenants.model import IngressRules
 from connector.web.hooks.ingress import INGRESS
 from tests.web.stubs import (
     HOOK,
@@ -178,10 +178,10 @@ class TestOpen:
     @pytest.fixture
     async def opened(self, pipeline: StubPipeline) -> AsyncIterator[Client]:
         directories = StubDirectories(
-            tenant(ingress=Ingress(open=True, allow_from=("127.0.0.0/8", "::1"))),
-            tenant("elsewhere", 2, Ingress(open=True, allow_from=("203.0.113.0/24",)), hook="h2", token="t2"),
-            tenant("everybody", 3, Ingress(open=True, allow_from=("anyone",)), hook="h3", token="t3"),
-            tenant("closed", 4, Ingress(open=False, allow_from=("anyone",)), hook="h4", token="t4"),
+            tenant(ingress=IngressRules(open=True, allow_from=("127.0.0.0/8", "::1"))),
+            tenant("elsewhere", 2, IngressRules(open=True, allow_from=("203.0.113.0/24",)), hook="h2", token="t2"),
+            tenant("everybody", 3, IngressRules(open=True, allow_from=("anyone",)), hook="h3", token="t3"),
+            tenant("closed", 4, IngressRules(open=False, allow_from=("anyone",)), hook="h4", token="t4"),
         )
         async with client_of(hook_app(pipeline, directories)) as client:
             yield client

@@ -11,7 +11,7 @@ import pytest
 
 from connector.errors import StoreBusy
 from connector.web.hooks import origin
-from connector.web.hooks.origin import MOST_FAILURES, Failures, Looks, client_address
+from connector.web.hooks.origin import MOST_FAILURES, Failures, SharedLooks, client_address
 from tests.web.stubs import (
     HOOK,
     SID,
@@ -90,7 +90,7 @@ class TestLooks:
             begun.append(len(begun))
             await go.wait()
 
-        looks = Looks(look, gap_s=0.01)
+        looks = SharedLooks(look, gap_s=0.01)
         first = [asyncio.create_task(looks.next()) for _ in range(50)]
         await asyncio.sleep(0.05)
         assert begun == [0]
@@ -106,7 +106,7 @@ class TestLooks:
             nonlocal begun
             begun += 1
 
-        looks = Looks(look, gap_s=0.05)
+        looks = SharedLooks(look, gap_s=0.05)
         loop = asyncio.get_running_loop()
         until = loop.time() + 0.3
         while loop.time() < until:
@@ -118,7 +118,7 @@ class TestLooks:
             await asyncio.sleep(60)
 
         with mock.patch.object(origin, "_LOOK_TIMEOUT_S", 0.01), pytest.raises(StoreBusy):
-            await Looks(look).next()
+            await SharedLooks(look).next()
 
 
 class TestLimits:

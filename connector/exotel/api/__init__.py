@@ -12,7 +12,7 @@ Every method raises the errors of `ExotelHttp`, and `ValueError` where its docst
 passing faults, writes never.
 """
 
-from connector.exotel.api.calls import Calls
+from connector.exotel.api.calls import CallsApi
 from connector.exotel.api.filters import CallFilter
 from connector.exotel.api.http import ExotelHttp, Urgency
 from connector.exotel.api.legs import Legs
@@ -29,7 +29,7 @@ class Exotel:
 
     def __init__(self, http: ExotelHttp, urgency: Urgency = "caller") -> None:
         self._http = http
-        self.calls = Calls(http, urgency)
+        self.calls = CallsApi(http, urgency)
         self.legs = Legs(http, urgency)
         self.people = People(http, urgency)
         self.numbers = Numbers(http, urgency)

@@ -24,7 +24,7 @@ _SHORTEST_LINK_MIN: Final = 5
 _LONGEST_LINK_MIN: Final = 60
 
 
-class Calls:
+class CallsApi:
     """Calls: made, looked up, recorded."""
 
     def __init__(self, http: ExotelHttp, urgency: Urgency) -> None:
@@ -122,9 +122,9 @@ class Calls:
         }
         answer = await self._http.read(f"{self._http.v1}/Calls.json", query, urgency=self._urgency)
         about = object_of(answer, "Metadata", "MetaData")
-        if not about and not {"Calls", "Call"} & object_of(answer).keys():
+        if not about and not {"CallsApi", "Call"} & object_of(answer).keys():
             raise CrmUnavailable("Exotel's answer is no page of calls.")
-        records = (parse_call(row, self._http.country) for row in rows_of(answer, "Calls", "Call"))
+        records = (parse_call(row, self._http.country) for row in rows_of(answer, "CallsApi", "Call"))
         return CallPage(
             tuple(record for record in records if record is not None),
             count_of(about.get("Total")),

@@ -40,7 +40,7 @@ _REPEAT_READS_FOR_S: Final = 10.0
 _ASK_AGAIN_S: Final = 300.0
 
 
-class Budget(Protocol):
+class TenantBudget(Protocol):
     """The tenant's gate, as the client sees it (`pipeline.gate.Gate` is one)."""
 
     async def spend(self, bucket: str, *, kept: float) -> None:
@@ -70,7 +70,7 @@ class ExotelHttp:
         api_key: SecretStr,
         api_token: SecretStr,
         hosts: Hosts,
-        budget: Budget,
+        budget: TenantBudget,
         country: str = "IN",
         is_region_known: bool = True,
         keep_region: Callable[[str], Awaitable[None]] = _forgets,

@@ -25,7 +25,7 @@ _RETRY_S: Final = 5.0
 
 
 @dataclass(slots=True)
-class Known(Generic[V]):
+class KeptValue(Generic[V]):
     """A value, and whether it is still fresh."""
 
     value: V
@@ -66,13 +66,13 @@ class Kept(Generic[K, V]):
         self._failed: OrderedDict[K, float] = OrderedDict()
         self._running: dict[K, asyncio.Task[None]] = {}
 
-    def peek(self, key: K) -> Known[V] | None:
+    def peek(self, key: K) -> KeptValue[V] | None:
         """What is known, without a look."""
         entry = self._known.get(key)
         if entry is None:
             return None
         age_s = self._clock.monotonic() - entry.at
-        return Known(entry.value, age_s < self._fresh_s) if age_s < self._stale_s else None
+        return KeptValue(entry.value, age_s < self._fresh_s) if age_s < self._stale_s else None
 
     def is_awaited(self, key: K) -> bool:
         """Whether a look is under way."""
@@ -98,7 +98,7 @@ class Kept(Generic[K, V]):
 
         task.add_done_callback(ended)
 
-    async def get(self, key: K, look: Callable[[], Awaitable[V]], wait_s: float) -> Known[V] | None:
+    async def get(self, key: K, look: Callable[[], Awaitable[V]], wait_s: float) -> KeptValue[V] | None:
         """The value, waited for no longer than `wait_s`; None where nothing is known by then."""
         self.start(key, look)
         running = self._running.get(key)

@@ -20,7 +20,7 @@ _LOOK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PhoneLine:
     """A user of Exotel's. `uri`: the device that is on, None where none is; `call`: CallSid of the call they are on."""
 
     uri: str | None
@@ -33,14 +33,14 @@ class Lines:
 
     def __init__(self, list_users: Callable[[Tenant], Awaitable[list[User]]], clock: Clock) -> None:
         self._list_users = list_users
-        self._lines: Kept[int, Mapping[str, Line]] = Kept(
+        self._lines: Kept[int, Mapping[str, PhoneLine]] = Kept(
             clock, fresh_s=_FRESH_S, stale_s=_STALE_S, looks=_LOOKS, look_s=_LOOK_S, party=lambda tenant_id: tenant_id
         )
 
-    async def find(self, tenant: Tenant, until: float) -> Mapping[str, Line]:
+    async def find(self, tenant: Tenant, until: float) -> Mapping[str, PhoneLine]:
         """Number (E.164 or `sip:`) -> line. What Exotel does not tell in time is not there: such a number is rung."""
 
-        async def look() -> Mapping[str, Line]:
+        async def look() -> Mapping[str, PhoneLine]:
             return lines_of(await self._list_users(tenant))
 
         known = await self._lines.get(tenant.id, look, until - asyncio.get_running_loop().time())
@@ -51,19 +51,19 @@ class Lines:
         await self._lines.close()
 
 
-def lines_of(users: list[User]) -> Mapping[str, Line]:
+def lines_of(users: list[User]) -> Mapping[str, PhoneLine]:
     """The users' lines by the numbers of their devices."""
-    lines: dict[str, Line] = {}
+    lines: dict[str, PhoneLine] = {}
     for user in users:
         if all(device.available is None for device in user.devices):
             continue  # whether they can be rung, nobody told
         on = user.on
-        line = Line(on.uri if on else None, bool(on and on.status == "busy"), user.active_call)
+        line = PhoneLine(on.uri if on else None, bool(on and on.status == "busy"), user.active_call)
         lines |= {device.uri: line for device in user.devices if device.uri}
     return lines
 
 
-def target(number: str, lines: Mapping[str, Line], call_sid: str | None) -> str | None:
+def target(number: str, lines: Mapping[str, PhoneLine], call_sid: str | None) -> str | None:
     """What is dialled to reach the agent with this number; None where the agent is away or talks to somebody else.
 
     A number that is no user's is dialled as it is: nobody knows better.

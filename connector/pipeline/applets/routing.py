@@ -17,7 +17,7 @@ from connector.clock import Clock
 from connector.errors import StoreBusy
 from connector.exotel.model import CallEvent
 from connector.phone import is_number, parse_number
-from connector.pipeline.applets.lines import Line, Lines, target
+from connector.pipeline.applets.lines import Lines, PhoneLine, target
 from connector.pipeline.applets.owners import ContactOwners
 from connector.store.engine.database import Database
 from connector.store.queries import callers
@@ -37,7 +37,7 @@ By = Literal["owner", "sticky", "group", "fallback", "again"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConnectRequest:
     """What a request of a Connect applet says of its call."""
 
     call_sid: str | None
@@ -48,7 +48,7 @@ class Asked:
     attempt: tuple[str, ...]
 
     @classmethod
-    def of(cls, event: CallEvent | None, tenant: Tenant) -> "Asked":
+    def of(cls, event: CallEvent | None, tenant: Tenant) -> "ConnectRequest":
         """What is known of a request; None: it could not be read, and nothing is."""
         if event is None:
             return cls(None, None, frozenset(), ())
@@ -89,7 +89,7 @@ class Routing:
         self._clock = clock
         self._rounds: OrderedDict[tuple[int, str, str], _Round] = OrderedDict()
 
-    async def ring(self, tenant: Tenant, name: str, applet: Connect, asked: Asked, until: float) -> Ring:
+    async def ring(self, tenant: Tenant, name: str, applet: Connect, asked: ConnectRequest, until: float) -> Ring:
         """Whom to ring next. Concurrent requests of one call share the answer; one that is repeated gets it again.
 
         `until`: time of the event loop until which is waited for others. Never raises, and always names a number.
@@ -122,26 +122,30 @@ class Routing:
             self._rounds.popitem(last=False)
         return round_
 
-    async def _next(self, tenant: Tenant, applet: Connect, asked: Asked, round_: _Round, until: float) -> Ring:
+    async def _next(self, tenant: Tenant, applet: Connect, asked: ConnectRequest, round_: _Round, until: float) -> Ring:
         async with round_.lock:
             if round_.last is not None and not round_.last.more:
                 # Exotel asks no further after an answer that said so: the flow came by this applet once more.
                 round_.named.clear()
-                asked = Asked(asked.call_sid, asked.customer, frozenset(), asked.attempt)
+                asked = ConnectRequest(asked.call_sid, asked.customer, frozenset(), asked.attempt)
             round_.named |= asked.tried
             ring = await self._guarded(tenant, applet, asked, round_, until)
             round_.named.update(ring.numbers)
             round_.last = ring
             return ring
 
-    async def _guarded(self, tenant: Tenant, applet: Connect, asked: Asked, round_: _Round, until: float) -> Ring:
+    async def _guarded(
+        self, tenant: Tenant, applet: Connect, asked: ConnectRequest, round_: _Round, until: float
+    ) -> Ring:
         try:
             return await self._choose(tenant, applet, asked, round_, until)
         except Exception:
             log.exception("a caller is put through to the fallback", extra={"tenant": tenant.sid})
             return fallback(applet)
 
-    async def _choose(self, tenant: Tenant, applet: Connect, asked: Asked, round_: _Round, until: float) -> Ring:
+    async def _choose(
+        self, tenant: Tenant, applet: Connect, asked: ConnectRequest, round_: _Round, until: float
+    ) -> Ring:
         (owner, is_awaited), sticky, lines = await asyncio.gather(
             self._owner(tenant, applet, asked, until),
             self._sticky(tenant, applet, asked, until),
@@ -159,13 +163,15 @@ class Routing:
         by, numbers = stages[0]
         return Ring(numbers, more=applet.fetch_after_attempt and (len(stages) > 1 or is_awaited), by=by)
 
-    async def _owner(self, tenant: Tenant, applet: Connect, asked: Asked, until: float) -> tuple[list[str], bool]:
+    async def _owner(
+        self, tenant: Tenant, applet: Connect, asked: ConnectRequest, until: float
+    ) -> tuple[list[str], bool]:
         if not applet.owner or asked.customer is None:
             return [], False
         agent, is_awaited = await self._owners.find(tenant, asked.customer, until)
         return [agent.phone] if agent is not None and agent.phone else [], is_awaited
 
-    async def _sticky(self, tenant: Tenant, applet: Connect, asked: Asked, until: float) -> list[str]:
+    async def _sticky(self, tenant: Tenant, applet: Connect, asked: ConnectRequest, until: float) -> list[str]:
         """Who talked to the caller last, among those who still are the tenant's agents."""
         if not applet.sticky_days or not is_number(asked.customer):
             return []
@@ -184,7 +190,9 @@ def fallback(applet: Connect) -> Ring:
     return Ring(applet.fallback, more=False, by="fallback")
 
 
-def _reachable(agents: Iterable[tuple[By, str]], lines: Mapping[str, Line], asked: Asked) -> list[tuple[By, str]]:
+def _reachable(
+    agents: Iterable[tuple[By, str]], lines: Mapping[str, PhoneLine], asked: ConnectRequest
+) -> list[tuple[By, str]]:
     """What is dialled for each agent, once, without those who are away, on a call, or calling."""
     found: dict[str, By] = {}
     for by, number in agents:

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from connector.store.engine.writer import BATCH, Asked, Change, Told, tell
+from connector.store.engine.writer import BATCH, Change, Told, WriteRequest, tell
 
 _OVERLAP_S: Final = 0.02
 _ABREAST: Final = 3
 
-Work = Callable[[Change, list[Asked]], Awaitable[list[Told]]]
+Work = Callable[[Change, list[WriteRequest]], Awaitable[list[Told]]]
 
 
 class Lanes:
@@ -27,7 +27,7 @@ class Lanes:
 
     async def ask(self, change: Change, row: Any) -> Any:
         """This row's result. A caller that is cancelled while its row still waits withdraws it."""
-        asked = Asked(change, row, asyncio.get_running_loop().create_future())
+        asked = WriteRequest(change, row, asyncio.get_running_loop().create_future())
         lane = self._lanes.get(change)
         if lane is None:
             lane = self._lanes[change] = _Lane()
@@ -69,7 +69,7 @@ class Lanes:
         if not lane.waiting and not lane.under_way:
             self._lanes.pop(change, None)
 
-    async def _run(self, change: Change, lane: "_Lane", batch: list[Asked]) -> None:
+    async def _run(self, change: Change, lane: "_Lane", batch: list[WriteRequest]) -> None:
         try:
             tell(batch, await self._work(change, batch))
         finally:
@@ -84,7 +84,7 @@ class _Lane:
     __slots__ = ("last_at", "timer", "under_way", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[Asked] = deque()
+        self.waiting: deque[WriteRequest] = deque()
         self.under_way = 0
         self.last_at = 0.0
         self.timer: asyncio.Handle | None = None

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from connector.errors import ConfigError, StoreBusy
 from connector.store.engine.lanes import Lanes
 from connector.store.engine.pgqueuer import QueueWakes
-from connector.store.engine.writer import Asked, Change, Told, is_one_statement, together
+from connector.store.engine.writer import Change, Told, WriteRequest, is_one_statement, together
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ class PostgresStore:
         except OSError as error:  # no such socket, no such host, nobody listens
             raise _gone(error) from error
 
-    async def _commit(self, change: Change, batch: list[Asked]) -> list[Told]:
+    async def _commit(self, change: Change, batch: list[WriteRequest]) -> list[Told]:
         try:
             return [(result, None) for result in await self._together(change, batch)]
         except Exception as error:
@@ -132,7 +132,7 @@ class PostgresStore:
                 return [(None, trouble)] * len(batch)
         return [(await self._commit(change, [asked]))[0] for asked in batch]
 
-    async def _together(self, change: Change, batch: Sequence[Asked]) -> list[Any]:
+    async def _together(self, change: Change, batch: Sequence[WriteRequest]) -> list[Any]:
         assert self._accepts is not None
         assert self._changes is not None
         # A change of one statement needs no transaction around it: a process that freezes there holds no lock.

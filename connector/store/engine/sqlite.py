@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from connector.errors import ConfigError, StoreBusy
 from connector.store.engine.wakes import NoOthers
-from connector.store.engine.writer import Asked, Told, Writer, together
+from connector.store.engine.writer import Told, Writer, WriteRequest, together
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class SqliteStore:
         except OperationalError as error:
             raise _busy(error) from error
 
-    def _commit(self, batch: list[Asked]) -> list[Told]:
+    def _commit(self, batch: list[WriteRequest]) -> list[Told]:
         try:
             return [(result, None) for result in self._together(batch)]
         except Exception as error:
@@ -97,7 +97,7 @@ class SqliteStore:
                 return [(None, _busy(error) if isinstance(error, OperationalError) else error)]
         return [self._commit([asked])[0] for asked in batch]
 
-    def _together(self, batch: list[Asked]) -> list[Any]:
+    def _together(self, batch: list[WriteRequest]) -> list[Any]:
         connection = self._writing()
         with connection.begin():
             return together(connection, batch)

@@ -19,7 +19,7 @@ C = TypeVar("C", bound=Change)
 BATCH = 256
 
 
-class Asked:
+class WriteRequest:
     """A row of a change, and who waits for its result."""
 
     __slots__ = ("change", "done", "row")
@@ -48,7 +48,7 @@ def is_one_statement(change: Change) -> bool:
     return getattr(change, _ONE_STATEMENT, False)
 
 
-def together(connection: Connection, batch: Sequence[Asked]) -> list[Any]:
+def together(connection: Connection, batch: Sequence[WriteRequest]) -> list[Any]:
     """Runs each change once with all its rows; results in the batch's order."""
     groups: dict[Change, list[int]] = {}
     for place, asked in enumerate(batch):
@@ -61,7 +61,7 @@ def together(connection: Connection, batch: Sequence[Asked]) -> list[Any]:
     return results
 
 
-def tell(batch: Sequence[Asked], told: Sequence[Told]) -> None:
+def tell(batch: Sequence[WriteRequest], told: Sequence[Told]) -> None:
     """Hands results and errors to those who still wait."""
     for asked, (result, error) in zip(batch, told, strict=True):
         if asked.done.cancelled():
@@ -79,9 +79,9 @@ class Writer:
     of a loop that is busy with requests.
     """
 
-    def __init__(self, work: Callable[[list[Asked]], list[Told]]) -> None:
+    def __init__(self, work: Callable[[list[WriteRequest]], list[Told]]) -> None:
         self._work = work
-        self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[WriteRequest | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -99,14 +99,14 @@ class Writer:
         """This row's result. A caller that is cancelled while its row still waits withdraws it."""
         assert self._loop is not None, "the store does not run"
         done = self._loop.create_future()
-        self._queue.put(Asked(change, row, done))
+        self._queue.put(WriteRequest(change, row, done))
         return await done
 
     def _run(self) -> None:
         assert self._loop is not None
         is_ending = False
         while not is_ending:
-            taken: list[Asked | None] = [self._queue.get()]
+            taken: list[WriteRequest | None] = [self._queue.get()]
             with contextlib.suppress(queue.Empty):
                 while len(taken) < BATCH:
                     taken.append(self._queue.get_nowait())

@@ -63,7 +63,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class DeskUser:
     """An agent of the connection: the desk has no users besides."""
 
     id: str
@@ -72,7 +72,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TicketPage:
     """All that a ticket's page shows; `names`: agent's id -> name."""
 
     ticket: Ticket
@@ -184,12 +184,12 @@ def notes_of(connection: Connection, connection_id: str, ticket_id: int, ref: st
     return [_note(row) for row in connection.execute(_note_by_ref, {"ticket_id": ticket_id, "ref": ref})]
 
 
-def users(connection: Connection, connection_id: str) -> list[User]:
+def users(connection: Connection, connection_id: str) -> list[DeskUser]:
     """The connection's agents."""
-    return [User(*row) for row in connection.execute(_users, {"connection_id": connection_id})]
+    return [DeskUser(*row) for row in connection.execute(_users, {"connection_id": connection_id})]
 
 
-def page(connection: Connection, ticket_id: int) -> Page | None:
+def page(connection: Connection, ticket_id: int) -> TicketPage | None:
     """A ticket with what its page shows, whatever its connection: the caller has checked the page's signature."""
     row = connection.execute(_ticket_by_id, {"id": ticket_id}).first()
     if row is None:
@@ -199,7 +199,7 @@ def page(connection: Connection, ticket_id: int) -> Page | None:
     contact = Contact(*connection.execute(_contact_by_id, of).one())
     notes = [_note(row) for row in connection.execute(_notes_of_ticket, {"ticket_id": ticket_id})]
     names = {user.id: user.name for user in users(connection, ticket.connection_id) if user.name}
-    return Page(ticket, contact, notes, names)
+    return TicketPage(ticket, contact, notes, names)
 
 
 def _create_contact(

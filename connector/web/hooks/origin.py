@@ -42,7 +42,7 @@ _CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="connector", charset="UTF-
 _ANYONE: Final = "anyone"
 
 
-class Directories(Protocol):
+class DirectorySource(Protocol):
     """Where the configuration in force comes from."""
 
     @property
@@ -58,13 +58,13 @@ class Origin:
 
     def __init__(
         self,
-        directories: Directories,
+        directories: DirectorySource,
         trusted_proxies: Sequence[Network] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directories = directories
         self._trusted = tuple(trusted_proxies)
-        self._looks = Looks(directories.refresh)
+        self._looks = SharedLooks(directories.refresh)
         self._failures = Failures(clock)
         self._seen: Directory | None = None
         self._doors: dict[str, _Door] = {}
@@ -171,7 +171,7 @@ class Failures:
         return ends_at - now if count >= self._most else None
 
 
-class Looks:
+class SharedLooks:
     """Looks at the store that are shared and paced: whoever waits gets one that began after it asked.
 
     So a change is seen at once, and a flood of wrong requests costs a few dozen small reads a second.
