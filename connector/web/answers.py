@@ -50,16 +50,24 @@ class Refused(IngressError):
     """A request is not served, with what its answer says besides the error body."""
 
     def __init__(
-        self, code: str, message: str, field: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        code: str,
+        message: str,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        status: int | None = None,
     ) -> None:
+        """`status`: where it does not follow from the code."""
         super().__init__(code, message, field)
         self.headers = headers
+        self.status = status
 
 
 def refusal(error: IngressError) -> web.Response:
     """The answer to a request that is not served; its status follows from the code, 400 where nothing else fits."""
-    headers = error.headers if isinstance(error, Refused) else None
-    return problem(_STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
+    headers, status = (error.headers, error.status) if isinstance(error, Refused) else (None, None)
+    return problem(status or _STATUS.get(error.code, 400), error.code, error.message, error.field, headers)
 
 
 def declined(error: Declined, now: float) -> web.Response:

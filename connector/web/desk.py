@@ -10,7 +10,7 @@ Errors are `{"error": {"code", "message", "field"}}`: `unreadable` 400, `unautho
 import hmac
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -20,14 +20,17 @@ from aiohttp import web
 from markupsafe import Markup
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from connector.errors import StoreBusy
+from connector.errors import IngressError, StoreBusy
 from connector.store.engine.database import Database
 from connector.store.queries import desk
+from connector.web.answers import API_HEADERS, Refused, busy, refusal
+from connector.web.body import read_body
 from connector.web.pages.page import new_nonce, page, page_headers
 
 #: Four times what a template may render, as JSON may write a character with six.
 _MAX_BODY = 256 * 1024
 
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="desk"'}
 _URL_SCHEMES = {"http", "https", "mailto", "tel", "sip"}
 
 _page_template = page("desk_ticket.html")
@@ -103,13 +106,6 @@ class NoteChange(_Body):
 B = TypeVar("B", bound=_Body)
 
 
-class _Refusal(Exception):
-    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": {"code": code, "message": message, "field": field}}
-
-
 def add_desk(
     app: web.Application,
     *,
@@ -166,15 +162,16 @@ class DeskHandlers:
         async def answer(request: web.Request) -> web.Response:
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")
             connection_id = self._authenticate(token.strip()) if scheme.lower() == "bearer" else None
-            if connection_id is None:
-                refused = _Refusal(401, "unauthorized", "The desk wants the bearer token of a connection.")
-                return _json(refused.body, 401, {"WWW-Authenticate": 'Bearer realm="desk"'})
             try:
+                if connection_id is None:
+                    raise Refused(
+                        "unauthorized", "The desk wants the bearer token of a connection.", headers=_CHALLENGE
+                    )
                 return await handler(request, connection_id)
-            except _Refusal as refusal:
-                return _json(refusal.body, refusal.status)
+            except IngressError as error:
+                return refusal(error)
             except StoreBusy as error:
-                return _json(_Refusal(503, "busy", error.message).body, 503, {"Retry-After": "1"})
+                return busy(error)
 
         return answer
 
@@ -194,7 +191,7 @@ class DeskHandlers:
             return _json({"contacts": [_contact(known)] if known else []})
         phones = request.query.getall("phone", [])
         if not phones:
-            raise _Refusal(400, "invalid", "Give external_ref or phone.", "phone")
+            raise Refused("invalid", "Give external_ref or phone.", "phone")
         found = await self._db().read(desk.find_contacts, connection_id, phones[:20])
         return _json({"contacts": [_contact(contact) for contact in found]})
 
@@ -212,9 +209,9 @@ class DeskHandlers:
             return _json({"tickets": [self._ticket(known)] if known else []})
         contact_id, state = request.query.get("contact_id", ""), request.query.get("state")
         if not _is_id(contact_id):
-            raise _Refusal(400, "invalid", "Give external_ref, or a contact's id.", "contact_id")
+            raise Refused("invalid", "Give external_ref, or a contact's id.", "contact_id")
         if state not in (None, "open", "closed"):
-            raise _Refusal(400, "invalid", "A ticket is open or closed.", "state")
+            raise Refused("invalid", "A ticket is open or closed.", "state")
         found = await self._db().read(desk.tickets_of, connection_id, int(contact_id), state)
         return _json({"tickets": [self._ticket(ticket) for ticket in found]})
 
@@ -223,7 +220,7 @@ class DeskHandlers:
         body = await _read(request, NewTicket)
         found = await self._db().write(desk.create_ticket, (connection_id, _values(body), time.time()))
         if found is None:
-            raise _Refusal(422, "invalid", "There is no such contact.", "contact_id")
+            raise Refused("invalid", "There is no such contact.", "contact_id", status=422)
         ticket, made = found
         return _json(self._ticket(ticket), 201 if made else 200)
 
@@ -319,19 +316,15 @@ def _note(note: desk.Note) -> dict[str, Any]:
 
 
 async def _read(request: web.Request, model: type[B]) -> B:
-    raw = bytearray()
-    async for chunk in request.content.iter_any():
-        raw += chunk
-        if len(raw) > _MAX_BODY:
-            raise _Refusal(413, "too_large", f"A body may have {_MAX_BODY} bytes.")
+    raw = await read_body(request, _MAX_BODY)
     try:
-        return model.model_validate_json(bytes(raw))
+        return model.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         if not field:
-            raise _Refusal(400, "unreadable", f"The body is not what is wanted: {first['msg']}") from None
-        raise _Refusal(422, "invalid", first["msg"], field) from None
+            raise Refused("unreadable", f"The body is not what is wanted: {first['msg']}") from None
+        raise Refused("invalid", first["msg"], field, status=422) from None
 
 
 def _values(body: _Body, *, given_only: bool = False) -> dict[str, Any]:
@@ -346,7 +339,7 @@ _T = TypeVar("_T")
 
 def _there(found: _T | None, what: str) -> _T:
     if found is None:
-        raise _Refusal(404, "not_found", f"There is no such {what}.")
+        raise Refused("not_found", f"There is no such {what}.")
     return found
 
 
@@ -358,9 +351,9 @@ def _id(request: web.Request) -> int:
     return int(request.match_info["id"])
 
 
-def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def _json(body: Any, status: int = 200) -> web.Response:
     raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return web.Response(body=raw, status=status, headers=headers, content_type="application/json", charset="utf-8")
+    return web.Response(body=raw, status=status, headers=API_HEADERS, content_type="application/json", charset="utf-8")
 
 
 def _shown(html: str) -> Markup:

@@ -185,7 +185,7 @@ async def test_a_busy_store_is_said_so(desk: TestClient[Any, Any], monkeypatch: 
     monkeypatch.setattr(Database, "write", busy)
     body = {"external_ref": "c", "name": "Asha", "phone": "08884643606"}
     answer = await desk.post("/desk/v1/contacts", json=body, headers=KIT1)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
     assert (await answer.json())["error"]["code"] == "busy"
 
 
