@@ -30,7 +30,6 @@ from connector.adapter import (
     TicketRule,
     agent_of,
     below,
-    by_part,
     file_form,
     has_number,
     one_line,
@@ -95,8 +94,8 @@ class Freshdesk(Adapter[FreshdeskSettings], Desk, EditableNotes, Files):
     def error_words(self, body: Any) -> Mapping[str, str]:
         if not isinstance(body, dict) or not isinstance(body.get("errors"), list):
             return {"": str(body["message"])} if isinstance(body, dict) and body.get("message") else {}
-        return by_part(
-            (FIELDS.part_of(str(row.get("field", ""))), f"{row.get('message', '')} ({row.get('code', 'refused')})")
+        return FIELDS.refused(
+            (str(row.get("field", "")), f"{row.get('message', '')} ({row.get('code', 'refused')})")
             for row in body["errors"]
         )
 

@@ -94,6 +94,10 @@ class Fields:
         bare = name.removeprefix(f"{self.custom}.").removesuffix("[]")
         return self.parts.get(bare, f"fields.{bare}" if bare else "")
 
+    def refused(self, said: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """What a refusal says of fields, as pairs of the CRM's name and words, by part of the entry."""
+        return by_part((self.part_of(name), text) for name, text in said)
+
     def mandatory(self, rows: Iterable[Mapping[str, Any]], record: str, way_out: str = "") -> list[str]:
         """What to do about each field of the CRM's list that every new `record` must fill, and ours do not.
 

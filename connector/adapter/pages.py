@@ -60,9 +60,9 @@ class Pages:
     name: str = ""
     #: So many pages are read; None: all of them.
     most: int | None = 10
-    #: What `CannotTell` says of a list that is longer; `{seen}` is how many rows were.
+    #: What `CannotTell` says of a list that is longer: `{seen}` rows were read, `{list}` is the end of its path.
     longer: str = "The list is longer than {seen} records."
-    #: What `CannotTell` says of a list that is not shown (404), by the end of its path; empty where that is an error.
+    #: What `CannotTell` says of a list that is not shown (404); empty where that is an error.
     hidden: str = ""
 
     async def pages(
@@ -77,13 +77,13 @@ class Pages:
         accept: Container[int] = (),
     ) -> AsyncIterator[Page]:
         """The pages of a list; a refusal that `accept` lets pass is an empty one. Raises `CannotTell`."""
-        ask, number, seen = {**(query or {}), **self.first}, 0, 0
+        ask, number, seen, end = {**(query or {}), **self.first}, 0, 0, path.rpartition("/")[2]
         most = most or self.most
         while most is None or number < most:
             number += 1
             answer = await http.read(path, ask, bucket=bucket, accept=(404,) if self.hidden else accept)
             if self.hidden and answer.status == 404:
-                raise CannotTell(self.hidden.format(list=path.rpartition("/")[2]), status=404)
+                raise CannotTell(self.hidden.format(list=end), status=404)
             is_list = answer.status < 400
             page = Page(answer, rows_of(answer.body, self.name if name is None else name) if is_list else [], number)
             yield page
@@ -92,7 +92,7 @@ class Pages:
                 return
             path, ask = (following, {}) if isinstance(following, str) else (path, {**ask, **following})
             seen += len(page.rows)
-        raise CannotTell(self.longer.format(seen=seen))
+        raise CannotTell(self.longer.format(seen=seen, list=end))
 
     async def rows(
         self, http: CrmHttp, path: str, query: Mapping[str, str] | None = None, **how: Any

@@ -107,5 +107,10 @@ def test_mandatory_with_keys_and_a_way_out_of_its_own() -> None:
     assert fields.mandatory(rows, "contact", ": ask.") == ["Every contact must have the field A: ask."]
 
 
+def test_refused() -> None:
+    said = [("owner_id", "left"), ("custom.cf_a", "no"), ("owner_id", "gone")]
+    assert DESK.refused(said) == {"agent": "left; gone", "fields.cf_a": "no"}
+
+
 def test_by_part() -> None:
     assert by_part([("agent", "left"), ("", "no"), ("agent", "gone")]) == {"agent": "left; gone", "": "no"}
