@@ -44,7 +44,7 @@ _NONE = frozenset({"", "null", "none", "undefined"})
 # Letters are kept out on purpose: the library reads them off a keypad (`+91941374XXXX` would become a number).
 _DIALLED = re.compile(r"\+?\(?[0-9][0-9 ().\-/]*")
 #: What a CRM may keep of a number, however it is spelled.
-_DIGITS = re.compile(r"[+\d\s().\-/]+")
+DIGITS = re.compile(r"[+\d\s().\-/]+")
 _SEPARATORS = re.compile(r"[ ().\-/]")
 # The longest that E.164 allows, with room for `000` or an international prefix; more is a SID, not a number.
 _MOST_DIGITS = 20
@@ -82,13 +82,14 @@ def same_number(a: str | None, b: str | None, country: str) -> bool:
     return one is not None and one == other
 
 
-def alike(number: str | None) -> str | None:
+def alike(number: object, digits: re.Pattern[str] = DIGITS) -> str | None:
     """What a CRM's spelling of a number is compared by: digits without leading zeros; other text without its case.
 
-    Knows no country: `0888...` and `+91888...` differ, so that each of a caller's spellings is compared.
+    Knows no country: `0888...` and `+91888...` differ, so that each of a caller's spellings is compared. `digits` is
+    what counts as a number.
     """
-    text = (number or "").strip()
-    return (re.sub(r"\D", "", text).lstrip("0") if _DIGITS.fullmatch(text) else text.casefold()) or None
+    text = str(number or "").strip()
+    return (re.sub(r"\D", "", text).lstrip("0") if digits.fullmatch(text) else text.casefold()) or None
 
 
 def display(number: str | None, country: str) -> str:

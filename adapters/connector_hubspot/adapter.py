@@ -8,8 +8,8 @@ is in milliseconds; association types have a direction; telephone numbers are no
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
@@ -23,32 +23,31 @@ from connector.adapter import (
     Entry,
     Grant,
     Kind,
-    Lookup,
     Owners,
-    Quota,
+    Probe,
+    QuotaHeaders,
     Ref,
     Sales,
     Tasks,
+    TicketRule,
+    agent_of,
+    below,
+    fingerprint,
+    given_to,
+    grant_of,
+    has_number,
+    iso_utc,
+    signed,
     stamp,
     stamped,
-)
-from connector.errors import CannotTell, CrmError, CrmUnavailable
-from connector.exotel.model import Call
-from connector_hubspot.fields import (
-    BODY,
-    KEY,
-    KEY_PROPERTY,
-    OWNER,
-    call_properties,
-    contact_properties,
-    due,
-    moment,
     subject_of,
-    written,
 )
-from connector_hubspot.objects import OBJECTS, PLACES, Objects, ref_of
+from connector.errors import CannotTell, CrmUnavailable
+from connector.exotel.model import Call
+from connector_hubspot.fields import BODY, KEY, KEY_PROPERTY, OWNER, call_properties, contact_properties, due, written
+from connector_hubspot.objects import OBJECTS, PAGES, PLACES, Objects, ref_of
 from connector_hubspot.settings import HubSpotOptions, HubSpotSettings
-from connector_hubspot.wire import after, existing_id, has_number, is_conflict, quota_of, search_for, wait_of, words_of
+from connector_hubspot.wire import STORED, existing_id, is_conflict, search_for, words_of
 
 _API: Final = "https://api.hubapi.com/"
 _OWNERS: Final = "crm/v3/owners"
@@ -60,6 +59,10 @@ _DEALS: Final = 5
 _BATCH: Final = 100
 #: Where a ticket begins whose pipelines nobody can read: `New` of the default one (§7).
 _NEW: Final = {"hs_pipeline": "0", "hs_pipeline_stage": "1"}
+_RULE: Final = TicketRule(owner=OWNER, state=("hs_pipeline", "hs_pipeline_stage"), longest=None)
+#: Policy of a 429 -> seconds to wait, where no header tells (§13). The day ends at the portal's midnight, which is not
+#: told: a look every quarter of an hour finds it.
+_WAITS: Final = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0, "DAILY": 900.0}
 
 
 class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNotes):
@@ -70,7 +73,7 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
     account_by_login: ClassVar = True
     #: A private app's on the smaller plans, until the first answer's headers tell the account's (§13).
     limits: ClassVar = {"all": (100, 10.0), "search": (5, 1.0), "associations": (100, 10.0)}
-    lookup: ClassVar[Mapping[Kind, Lookup]] = {
+    lookup: ClassVar = {
         "contact": "unique",
         "call_log": "listing",
         "task": "listing",
@@ -78,10 +81,12 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
         "note": "listing",
     }
     #: A locked record, and a portal that moves between data centres: nothing was written, and it passes.
-    errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {
-        (423, None): CrmUnavailable,
-        (477, None): CrmUnavailable,
-    }
+    errors: ClassVar = {(423, None): CrmUnavailable, (477, None): CrmUnavailable}
+    code_key = "category"
+    #: The burst limit; searches tell none.
+    quota_headers = QuotaHeaders(
+        "X-HubSpot-RateLimit-Max", "X-HubSpot-RateLimit-Remaining", per="X-HubSpot-RateLimit-Interval-Milliseconds"
+    )
 
     @property
     def root(self) -> str:
@@ -91,36 +96,21 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
     def account(self) -> str:
         grant, token = self.grant(), self.settings.access_token
         login = grant.identity if grant else token.get_secret_value() if token else ""
-        return f"api.hubapi.com/{sha256(login.encode()).hexdigest()[:16]}"
+        return f"api.hubapi.com/{fingerprint(login)}"
 
     def headers(self) -> dict[str, str]:
         token = self.settings.access_token
         return {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
 
     def grant(self) -> Grant | None:
-        settings = self.settings
-        if settings.client_id is None or settings.client_secret is None or settings.refresh_token is None:
-            return None
-        return Grant(
-            token_url=self.at(f"{_API}oauth/v1/token"),
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.get_secret_value(),
-            refresh_token=settings.refresh_token.get_secret_value(),
-        )
-
-    def quota(self, headers: Mapping[str, str]) -> Mapping[str, Quota]:
-        return quota_of(headers)
+        return grant_of(self.settings, self.at(f"{_API}oauth/v1/token"))
 
     def verdict(self, status: int, body: Any) -> int:
         # a unique value that is taken is a 409 for an e-mail address, and a 400 for a property of one's own
         return 409 if status == 400 and is_conflict(body) else status
 
     def wait_s(self, body: Any) -> float | None:
-        return wait_of(body)
-
-    def error_code(self, body: Any) -> str | None:
-        category = body.get("category") if isinstance(body, dict) else None
-        return category if isinstance(category, str) else None
+        return _WAITS.get(str(body.get("policyName"))) if isinstance(body, dict) else None
 
     def error_words(self, body: Any) -> Mapping[str, str]:
         return words_of(body)
@@ -132,31 +122,26 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
     async def check(self) -> Checked:
         await self.http.get(f"{OBJECTS}/contacts", {"limit": "1"})
         portal = await self.http.read("account-info/v3/details", accept=(403, 404))
-        missing = []
+        probe = Probe(self.http)
         for objects, scope, lost in self.options.needs():
             path = _OWNERS if objects == "owners" else f"{OBJECTS}/{objects}"
-            if (await self.http.read(path, {"limit": "1"}, accept=(403,))).status == 403:
-                missing.append(f"The token lacks the scope {scope}: {lost}.")
+            await probe.wanted(path, {"limit": "1"}, lacks=f"The token lacks the scope {scope}: {lost}.")
         key = await self.http.read(f"{_PROPERTIES}/{KEY}", accept=(403, 404))
         if key.status != 200 or not key.body.get("hasUniqueValue"):
-            missing.append(
+            probe.missing.append(
                 f"Contacts have no unique property {KEY}: grant the scopes crm.schemas.contacts.read and "
                 "crm.schemas.contacts.write and check again; until then a new caller's contact may come twice after "
                 "a fault."
             )
         known = portal.body if portal.status == 200 else {}
-        return Checked(f"portal {known.get('portalId', 'of this token')}", tuple(missing))
+        return probe.checked(f"portal {known.get('portalId', 'of this token')}")
 
     async def list_agents(self) -> list[Agent]:
-        agents: list[Agent] = []
-        query = {"limit": str(_BATCH), "archived": "false"}
-        while True:
-            page = await self.http.get(_OWNERS, query)
-            agents += [_agent(row) for row in page["results"] if row.get("type", "PERSON") == "PERSON"]
-            following = after(page)
-            if following is None:
-                return agents
-            query["after"] = following
+        # two numbers of one person: the owner's id is what records take, the user's is what calling settings take (§8)
+        rows = PAGES.rows(self.http, _OWNERS, {"limit": "100", "archived": "false"})
+        people = [row async for row in rows if row.get("type", "PERSON") == "PERSON"]
+        agents = [agent_of(row, name="firstName lastName", ids={"user_id": "userId"}) for row in people]
+        return [replace(agent, name=agent.name or agent.email or "") for agent in agents]
 
     @property
     def _objects(self) -> Objects:
@@ -168,7 +153,11 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
         if not caller.spellings:
             return []
         found = await self.http.ask("POST", f"{OBJECTS}/contacts/search", search_for(caller), bucket="search")
-        return [ref_of("contact", row) for row in found["results"] if has_number(row, caller)]
+        return [
+            ref_of("contact", row)
+            for row in found["results"]
+            if has_number(row["properties"], caller.spellings, *STORED)
+        ]
 
     async def create_contact(self, key: str, caller: Caller, name: str) -> Ref:
         words = contact_properties(caller, name)
@@ -210,7 +199,7 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
     async def create_task(self, key: str, contact: Ref, call: Call, entry: Entry) -> Ref:
         properties = {
             "hs_timestamp": due(call),
-            "hs_task_subject": subject_of(entry.subject),
+            "hs_task_subject": subject_of(entry.subject, None),
             "hs_task_status": "NOT_STARTED",
             "hs_task_type": "CALL",
             **({} if entry.agent else await self._owner_of(contact)),
@@ -223,7 +212,7 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
         return (await self._objects.get(contact, properties=OWNER))["properties"].get(OWNER) or None
 
     def _logged(self, key: str, call: Call, entry: Entry) -> dict[str, str]:
-        title = {"hs_call_title": subject_of(entry.subject)}
+        title = {"hs_call_title": subject_of(entry.subject, None)}
         return {**call_properties(call), **title, **written(entry), BODY["calls"]: entry.html + stamp(key)}
 
     async def _also(self, contact: Ref) -> list[tuple[str, str]]:
@@ -266,17 +255,14 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
 
     async def update_ticket(self, key: str, ticket: Ref, entry: Entry, was: str) -> None:
         now = (await self._objects.get(ticket, properties=f"subject,{OWNER}"))["properties"]
-        if subject_of(now.get("subject") or "") != subject_of(was):
-            return
-        words = self._ticket(key, entry)
-        # where a ticket stands, and who has it, is its people's business once it is made
-        kept = {"hs_pipeline", "hs_pipeline_stage", *([OWNER] if now.get(OWNER) else [])}
-        await self._objects.change(ticket, {name: value for name, value in words.items() if name not in kept})
+        words = _RULE.change(now, was, self._ticket(key, entry))
+        if words is not None:
+            await self._objects.change(ticket, words)
 
     async def add_note(self, key: str, ticket: Ref, entry: Entry) -> Ref:
         # `fields` are the ticket's
-        owner = {OWNER: entry.agent.id} if entry.agent else {}
-        properties = {"hs_timestamp": moment(datetime.now(UTC)), **owner, BODY["notes"]: entry.html + stamp(key)}
+        words = {"hs_timestamp": iso_utc(datetime.now(UTC)), **given_to(OWNER, entry)}
+        properties = {**words, BODY["notes"]: entry.html + stamp(key)}
         return await self._objects.create("note", properties, [("ticket", ticket.id)], ticket)
 
     async def update_note(self, key: str, note: Ref, entry: Entry) -> None:
@@ -292,8 +278,8 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
 
     def _ticket(self, key: str, entry: Entry) -> dict[str, str]:
         # a ticket's description is plain text
-        content = f"{entry.text}\n\n[ref {key}]".lstrip()
-        return {"subject": subject_of(entry.subject), **written(entry), BODY["tickets"]: content}
+        content = signed(f"{entry.text}\n", key)
+        return {"subject": subject_of(entry.subject, None), **written(entry), BODY["tickets"]: content}
 
     async def _first_stage(self, pipeline: str | None) -> dict[str, str]:
         """The first open stage of this pipeline, or of the first one: people rename, add and delete them."""
@@ -310,20 +296,11 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         if kind == "contact":
             return await self._contact_with(key)
-        if parent is None:
-            raise CannotTell(f"A {kind} is looked for below the record it hangs on, which is not known.")
-        objects = PLACES[kind]
+        parent, objects = below(kind, parent), PLACES[kind]
         async for row in self._objects.linked(parent, objects, [BODY[objects]], whole=True):
             if stamped(key, row["properties"].get(BODY[objects]) or ""):
                 return ref_of(kind, row, parent)
         return None
-
-
-def _agent(row: Mapping[str, Any]) -> Agent:
-    name = " ".join(filter(None, (row.get("firstName"), row.get("lastName"))))
-    # two numbers of one person: the owner's id is what records take, the user's is what calling settings take (§8)
-    ids = {"user_id": str(row["userId"])} if row.get("userId") else {}
-    return Agent(id=str(row["id"]), name=name or row.get("email") or "", email=row.get("email"), ids=ids)
 
 
 def _is_open(stage: Mapping[str, Any]) -> bool:

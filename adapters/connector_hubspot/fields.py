@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from connector.adapter import Caller, Entry
+from connector.adapter import Caller, Entry, Fields, given_to, iso_utc
 from connector.exotel.model import Call
 
 #: The unique contact property that holds a key (`HubSpot.prepare` makes it).
@@ -21,6 +21,16 @@ KEY_PROPERTY: Final = {
 OWNER: Final = "hubspot_owner_id"
 #: Object -> property that holds the words, and the key with them.
 BODY: Final = {"calls": "hs_call_body", "notes": "hs_note_body", "tasks": "hs_task_body", "tickets": "content"}
+FIELDS: Final = Fields(
+    title="HubSpot",
+    parts={
+        OWNER: "agent",
+        **dict.fromkeys(BODY.values(), "html"),
+        **dict.fromkeys(("hs_call_title", "hs_task_subject", "subject"), "subject"),
+        **dict.fromkeys(("firstname", "lastname", "phone", "email", KEY), "contact"),
+        "hs_call_recording_url": "recording",
+    },
+)
 #: Object -> kind of record on the other side -> association type (§6, 7); types have a direction.
 TIES: Final[Mapping[str, Mapping[str, int]]] = {
     "calls": {"contact": 194, "company": 182, "deal": 206, "ticket": 220},
@@ -58,7 +68,7 @@ def call_properties(call: Call) -> dict[str, str]:
     # A player takes https only (§6); the words name any other link as well.
     recording = call.recording_url if (call.recording_url or "").startswith("https://") else None
     told = {
-        "hs_timestamp": moment(_began_at(call)),
+        "hs_timestamp": iso_utc(_began_at(call)),
         "hs_call_direction": "INBOUND" if inbound else "OUTBOUND",
         "hs_call_status": status,
         "hs_call_disposition": disposition,
@@ -72,12 +82,7 @@ def call_properties(call: Call) -> dict[str, str]:
 
 def due(call: Call) -> str:
     """When a missed call is to be followed up: from its end on."""
-    return moment(call.ended_at or _began_at(call))
-
-
-def moment(at: datetime) -> str:
-    """A time as HubSpot writes it: `2026-10-01T08:15:30.000Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_utc(call.ended_at or _began_at(call))
 
 
 def _began_at(call: Call) -> datetime:
@@ -97,22 +102,13 @@ def contact_properties(caller: Caller, name: str) -> dict[str, str]:
 
 def written(entry: Entry) -> dict[str, str]:
     """The entry's owner and the tenant's `fields`; an empty value leaves its field alone."""
-    fields = {name: value.strip() for name, value in entry.fields.items() if value.strip()}
-    return {OWNER: entry.agent.id, **fields} if entry.agent else fields
-
-
-def subject_of(text: str) -> str:
-    """One line; a blank one would be refused where it is required."""
-    return " ".join(text.split()) or "(no subject)"
+    return {**given_to(OWNER, entry), **FIELDS.written(entry.fields)}
 
 
 def ties(objects: str, others: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
     """Associations of a new record: `others` are kind and id of what it belongs to."""
     kinds = TIES[objects]
     return [
-        {
-            "to": {"id": id_},
-            "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kinds[kind]}],
-        }
+        {"to": {"id": id_}, "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": kinds[kind]}]}
         for kind, id_ in others
     ]

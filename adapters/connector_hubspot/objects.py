@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.adapter import CrmHttp, Kind, Ref
-from connector.errors import CannotTell
+from connector.adapter import CrmHttp, Kind, Pages, Ref, by_cursor
 from connector_hubspot.fields import ties
-from connector_hubspot.wire import after
 
 #: One constant per family of paths: HubSpot is moving them to dated versions (§3).
 OBJECTS: Final = "crm/v3/objects"
@@ -21,10 +19,19 @@ PLACES: Final[Mapping[str, str]] = {
     "ticket": "tickets",
     "note": "notes",
 }
-_PAGE: Final = 100
-_PAGES: Final = 20
 #: Pages in which a newest record is looked for; a contact with more of them is no person but `Withheld number`.
 _FEW: Final = 3
+
+
+def _after(page: Mapping[str, Any]) -> str | None:
+    following = (page.get("paging") or {}).get("next") or {}
+    return str(following["after"]) if following.get("after") else None
+
+
+PAGES: Final = Pages({"limit": "100"}, by_cursor(_after), "results", most=None)
+_LINKED: Final = Pages(
+    {"limit": "100"}, by_cursor(_after), "results", most=20, longer="More than {seen} {list} hang on this record."
+)
 
 
 def ref_of(kind: Kind, row: Mapping[str, Any], on: Ref | None = None) -> Ref:
@@ -68,15 +75,9 @@ class Objects:
         `whole`: raises `CannotTell` where there are too many to read all of them.
         """
         path = f"{_ASSOCIATIONS}/{PLACES[to.kind]}/{to.id}/associations/{objects}"
-        query = {"limit": str(_PAGE)}
-        for _ in range(_PAGES if whole else _FEW):
-            page = await self.http.get(path, query, bucket="associations")
-            ids = dict.fromkeys(str(one["toObjectId"]) for one in page["results"])
+        async for page in _LINKED.pages(self.http, path, bucket="associations"):
+            ids = dict.fromkeys(str(one["toObjectId"]) for one in page.rows)
             for row in await self.read(objects, list(ids), properties) if ids else []:
                 yield row
-            following = after(page)
-            if following is None:
+            if page.number == _FEW and not whole:
                 return
-            query["after"] = following
-        if whole:
-            raise CannotTell(f"More than {_PAGE * _PAGES} {objects} hang on this record.")

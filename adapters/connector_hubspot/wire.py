@@ -6,27 +6,15 @@ from typing import Any, Final
 
 import phonenumbers
 
-from connector.adapter import Caller, Quota, alike
-from connector_hubspot.fields import BODY, KEY, OWNER
+from connector.adapter import Caller
+from connector_hubspot.fields import FIELDS
 
 #: HubSpot's own reading of a number, whatever its spelling: area code and local number, without country code.
 _SEARCHABLE: Final = ("hs_searchable_calculated_phone_number", "hs_searchable_calculated_mobile_number")
-_STORED: Final = ("phone", "mobilephone")
+STORED: Final = ("phone", "mobilephone")
 _FOUND: Final = 100
-#: Policy of a 429 -> seconds to wait, where no header tells (§13). The day ends at the portal's midnight, which is not
-#: told: a look every quarter of an hour finds it.
-_WAITS: Final = {"TEN_SECONDLY_ROLLING": 10.0, "SECONDLY": 1.0, "DAILY": 900.0}
-
 #: Where a refusal names the scopes that are missing.
 _SCOPES: Final = ("requiredScopes", "missingScopes", "requiredGranularScopes")
-#: Property -> the entry's part that it holds; any other is one of the tenant's `fields`.
-_PARTS: Final[Mapping[str, str]] = {
-    OWNER: "agent",
-    **dict.fromkeys(BODY.values(), "html"),
-    **dict.fromkeys(("hs_call_title", "hs_task_subject", "subject"), "subject"),
-    **dict.fromkeys(("firstname", "lastname", "phone", "email", KEY), "contact"),
-    "hs_call_recording_url": "recording",
-}
 
 
 def search_for(caller: Caller) -> dict[str, Any]:
@@ -39,57 +27,25 @@ def search_for(caller: Caller) -> dict[str, Any]:
     filters: list[dict[str, Any]] = [
         {"propertyName": name, "operator": "EQ", "value": local} for name in _SEARCHABLE if local
     ]
-    filters += [{"propertyName": name, "operator": "IN", "values": spellings} for name in _STORED]
+    filters += [{"propertyName": name, "operator": "IN", "values": spellings} for name in STORED]
     return {
         "filterGroups": [{"filters": [one]} for one in filters],
-        "properties": list(_STORED),
+        "properties": list(STORED),
         "sorts": [{"propertyName": "lastmodifieddate", "direction": "DESCENDING"}],
         "limit": _FOUND,
         "after": "0",
     }
 
 
-def has_number(row: Mapping[str, Any], caller: Caller) -> bool:
-    """Whether a contact found is the caller's: the search knows no country codes."""
-    wanted = {alike(spelling) for spelling in caller.spellings}
-    return any(alike(row["properties"].get(name)) in wanted for name in _STORED)
-
-
 def _local(e164: str | None) -> str | None:
     return phonenumbers.national_significant_number(phonenumbers.parse(e164)) if e164 else None
-
-
-def after(page: Mapping[str, Any]) -> str | None:
-    """Where the next page of a list begins; None where this is the last one."""
-    following = (page.get("paging") or {}).get("next") or {}
-    return str(following["after"]) if following.get("after") else None
-
-
-def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
-    """The burst limit, as each answer tells it (search has no headers)."""
-    told = {
-        name: headers.get(f"X-HubSpot-RateLimit-{name}", "") for name in ("Remaining", "Max", "Interval-Milliseconds")
-    }
-    remaining, most, interval = (int(value) if value.isdecimal() else None for value in told.values())
-    if remaining is None and most is None:
-        return {}
-    return {"all": Quota(remaining, most, interval / 1000 if interval else None)}
-
-
-def wait_of(body: Any) -> float | None:
-    """Seconds that the policy of a 429 asks to wait."""
-    policy = body.get("policyName") if isinstance(body, dict) else None
-    return _WAITS.get(policy) if isinstance(policy, str) else None
 
 
 def words_of(body: Any) -> dict[str, str]:
     """An error body's words, per part of the entry; `""` where none is named. Every key may be missing (§13)."""
     if not isinstance(body, dict):
         return {}
-    words: dict[str, str] = {}
-    for name, text in _properties(body):
-        part = _PARTS.get(name, f"fields.{name}")
-        words[part] = f"{words[part]}; {text}" if part in words else text
+    words = FIELDS.refused(_properties(body))
     if words:
         return words
     text = " ".join([_text(body.get("message")), *_scopes(body)]).strip()

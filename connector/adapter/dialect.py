@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic
 
 from pydantic import SecretStr
 
+from connector.adapter.quotas import QuotaHeaders
 from connector.adapter.records import Grant, Home, Quota
 from connector.adapter.settings import S
 from connector.errors import CrmError
@@ -21,6 +22,10 @@ class Dialect(ABC, Generic[S]):
     timeout_s: ClassVar[float] = 20.0
     #: (status, the body's code) -> error; looked at before the general table of `CrmHttp`. Code None fits every body.
     errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {}
+    #: The member of an error body that `error_code` reads.
+    code_key: ClassVar[str] = "code"
+    #: Headers that tell the account's quota; None where `quota` reads others, or there are none.
+    quota_headers: ClassVar[QuotaHeaders | None] = None
     #: How an access token is written into the header `Authorization`, for adapters with a `grant`.
     authorization: ClassVar[str] = "Bearer {token}"
 
@@ -50,7 +55,7 @@ class Dialect(ABC, Generic[S]):
 
     def quota(self, headers: Mapping[str, str]) -> Mapping[str, Quota]:
         """What an answer's headers tell about the account's quota, per bucket; header names compare case-blind."""
-        return {}
+        return self.quota_headers.quota(headers) if self.quota_headers else {}
 
     def verdict(self, status: int, body: Any) -> int:
         """The status that an answer amounts to: some CRMs say 200 and refuse inside the body."""
@@ -58,7 +63,8 @@ class Dialect(ABC, Generic[S]):
 
     def error_code(self, body: Any) -> str | None:
         """The code inside an error body that `errors` is keyed by; `body` is decoded JSON, or text."""
-        return body.get("code") if isinstance(body, dict) and isinstance(body.get("code"), str) else None
+        code = body.get(self.code_key) if isinstance(body, dict) else None
+        return code if isinstance(code, str) else None
 
     def wait_s(self, body: Any) -> float | None:
         """Seconds that a refusal's body asks to wait, where no `Retry-After` tells; None where it does not say."""

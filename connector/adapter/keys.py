@@ -28,6 +28,11 @@ def stamp(key: str) -> str:
     return f"<p><small>[ref {html_.escape(key)}]</small></p>"
 
 
+def signed(text: str, key: str) -> str:
+    """Plain text with the key as its last line, for records that take no HTML."""
+    return f"{text}\n[ref {key}]".lstrip()
+
+
 def stamped(key: str, text: str) -> bool:
     """Whether `text` (HTML or plain, as the CRM gives it back) carries `stamp(key)`, and not that of a longer key."""
     return any(found == key for found in _STAMP.findall(html_.unescape(text)))

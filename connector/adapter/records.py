@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Literal
 
 Kind = Literal["contact", "lead", "ticket", "note", "call_log", "conversation", "message", "task", "file"]
@@ -71,6 +72,11 @@ class Grant:
     def identity(self) -> str:
         """What makes two grants one: they take turns at refreshing."""
         return f"{self.client_id}\n{self.refresh_token}"
+
+
+def fingerprint(login: str) -> str:
+    """What tells accounts apart that are known by their login alone; says nothing of it."""
+    return sha256(login.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
