@@ -103,13 +103,13 @@ async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_loo
             return granted
 
         monkeypatch.setattr(w.db, "write", overtaken)
-        monkeypatch.setattr(w.pipeline._parts.dispatcher, "_look", _nothing)
+        monkeypatch.setattr(deliveries, "due", _nothing)
         await w.missed("sid1", "09876540001")
         await once_each(w, 2)
 
 
-async def _nothing() -> None:
-    pass
+def _nothing(_sql: Connection) -> list[tuple[str, int, float]]:
+    return []
 
 
 @contextlib.asynccontextmanager

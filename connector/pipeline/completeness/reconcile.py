@@ -3,7 +3,6 @@
 Two jobs per tenant, each on one replica at a time: looks and the hourly sweep every 30 s, and backfills behind them.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from connector.clock import Clock
-from connector.errors import ConfigError, CrmError, RateLimited, StoreBusy
+from connector.errors import ConfigError, CrmError, RateLimited
 from connector.exotel.api import Exotel
 from connector.pipeline.calls.accept import Received
 from connector.pipeline.completeness import statement
@@ -21,6 +20,7 @@ from connector.pipeline.completeness.sweep import EVERY_S as SWEEP_S
 from connector.pipeline.completeness.sweep import LAG_S, Sweeper
 from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.pipeline.upkeep.periodic import Periodic, Tenants
+from connector.rounds import every
 from connector.store.engine.database import Database, single
 from connector.store.queries import sweeps, totals
 from connector.store.queries.sweeps import Sweep
@@ -89,15 +89,11 @@ class Reconciler:
     async def running(self) -> AsyncIterator["Reconciler"]:
         """Works until left."""
         await self.look_who_answers()
-        watch = asyncio.create_task(self._watch(), name="reconcile-watch")
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                for job in self.jobs:
-                    await stack.enter_async_context(job.running())
-                yield self
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(every(EVERY_S, self.look_who_answers, name="reconcile-watch"))
+            for job in self.jobs:
+                await stack.enter_async_context(job.running())
+            yield self
 
     def answers(self, tenant_id: int) -> bool:
         """Whether Exotel answers what is asked about this tenant's calls, as any replica found out last."""
@@ -195,9 +191,3 @@ class Reconciler:
         now = self._clock.now()
         if hourly.trouble is not None or now - (hourly.answered_at or 0.0) > _NOTED_S:
             await self._db.write(single(sweeps.answered), (hourly.id, None, now))
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            with contextlib.suppress(StoreBusy):
-                await self.look_who_answers()

@@ -15,10 +15,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from connector.clock import Clock
-from connector.errors import ConfigError, ConnectorError, CrmError, CrmUnavailable, ExotelRefused, NotFound, StoreBusy
+from connector.errors import ConfigError, ConnectorError, CrmError, CrmUnavailable, ExotelRefused, NotFound
 from connector.exotel.api import Exotel
 from connector.pipeline.calls.events import read
 from connector.pipeline.calls.fold import Known, fold
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries.orders import (
     Order,
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 #: A request takes 25 s at most (exotel.api.http).
 _LEASE_S: Final = 60.0
-_LOOK_EVERY_S: Final = 5.0
+_LOOK_EVERY_S: Final = 4.0
 #: Exotel's longest call: no order is of use any more.
 _GIVE_UP_AFTER_S: Final = 4 * 3600.0
 _MOST: Final = 200
@@ -66,13 +67,8 @@ class Recorder:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Recorder"]:
         """Works until this ends."""
-        task = asyncio.create_task(self._run(), name="recorder")
-        try:
+        async with every(_LOOK_EVERY_S, self.look, name="recorder", spread=0.25, woken=self._woken):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def wake(self) -> None:
         """An order came in."""
@@ -87,18 +83,6 @@ class Recorder:
             by_call[order.call_id].append(order)
         due = [of_call for of_call in by_call.values() if _is_due(of_call, now)]
         await asyncio.gather(*(self._carry_out(of_call) for of_call in due))
-
-    async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY_S * random.uniform(0.5, 1))  # noqa: S311 - spread
-            self._woken.clear()
-            try:
-                await self.look()
-            except StoreBusy as error:
-                log.warning("orders to record could not be read", extra={"reason": str(error)})
-            except Exception:
-                log.exception("orders to record could not be carried out")
 
     async def _carry_out(self, orders: Sequence[Order]) -> None:
         """The newest order of a call; those before it are overtaken."""
