@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from connector.backoff import Backoff
 from connector.clock import Clock
 from connector.errors import ConfigError, CrmError, RateLimited
 from connector.exotel.api import Exotel
@@ -30,8 +31,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S: Final = 30.0
 #: Exotel did not answer: asked again after so long, doubled each time, up to the longest.
-_REST_FIRST_S: Final = 30.0
-_REST_LONGEST_S: Final = 300.0
+_REST: Final = Backoff(30.0, 300.0, sure=1.0)
 #: An answer is noted again after so long.
 _NOTED_S: Final = 600.0
 
@@ -179,7 +179,7 @@ class Reconciler:
     async def _failed(self, tenant: Tenant, sweep: Sweep, error: CrmError | ConfigError) -> None:
         rest = self._rests.setdefault(tenant.id, _Rest())
         rest.failures += 1
-        rest.until = self._clock.now() + min(_REST_LONGEST_S, _REST_FIRST_S * 2 ** min(rest.failures - 1, 10))
+        rest.until = self._clock.now() + _REST.wait_s(rest.failures)
         self._answering -= {tenant.id}
         level = logging.WARNING if rest.failures == 1 else logging.DEBUG
         log.log(level, "Exotel tells nothing of the calls", extra={"tenant": tenant.sid, "error": error.message})

@@ -6,12 +6,12 @@ quota is drawn in chunks (`quota`). One process counts its quota in memory and l
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from connector.adapter import Adapter, Quota
+from connector.backoff import Backoff
 from connector.clock import Clock
 from connector.errors import RateLimited
 from connector.pipeline.gates.quota import Buckets, in_memory
@@ -26,8 +26,7 @@ _UNLIMITED: Final = 1_000_000
 _UNTOLD_S: Final = 60.0
 #: Failures in a row after which the circuit opens.
 _FAILURES: Final = 5
-_CIRCUIT_FIRST_S: Final = 1.0
-_CIRCUIT_LONGEST_S: Final = 300.0
+_CIRCUIT: Final = Backoff(1.0, 300.0)
 PROBE_EVERY_S: Final = 900.0
 
 
@@ -127,8 +126,7 @@ class Gate:
             return False
         if self.waits_s() > 0:
             return False  # requests that were under way when the circuit opened say nothing new
-        longest = min(_CIRCUIT_LONGEST_S, _CIRCUIT_FIRST_S * 2 ** min(self.state.failures - _FAILURES, 20))
-        self.state.open_until = self._clock.now() + longest * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        self.state.open_until = self._clock.now() + _CIRCUIT.wait_s(self.state.failures - _FAILURES + 1)
         self.state.ramp = 1
         return True
 

@@ -8,12 +8,12 @@ it: what is not recorded yet when the flow says stop is not started any more.
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
+from connector.backoff import Backoff
 from connector.clock import Clock
 from connector.errors import ConfigError, ConnectorError, CrmError, CrmUnavailable, ExotelRefused, NotFound
 from connector.exotel.api import Exotel
@@ -40,8 +40,7 @@ _LOOK_EVERY_S: Final = 4.0
 #: Exotel's longest call: no order is of use any more.
 _GIVE_UP_AFTER_S: Final = 4 * 3600.0
 _MOST: Final = 200
-_FIRST_RETRY_S: Final = 1.0
-_LONGEST_RETRY_S: Final = 30.0
+_RETRY: Final = Backoff(1.0, 30.0)
 
 
 class Recorder:
@@ -138,7 +137,6 @@ def _is_due(orders: Sequence[Order], now: float) -> bool:
 
 
 def _retry_s(order: Order, error: ConnectorError) -> float:
-    """Doubling, with jitter; the account's quota says itself when it is free again."""
+    """The account's quota says itself when it is free again."""
     told_s = error.retry_after_s if isinstance(error, CrmUnavailable) else None
-    wait_s = min(_FIRST_RETRY_S * 2.0 ** min(order.attempts, 10), _LONGEST_RETRY_S)
-    return max(told_s or 0.0, wait_s * random.uniform(0.5, 1))  # noqa: S311 - spread
+    return max(told_s or 0.0, _RETRY.wait_s(order.attempts + 1))
