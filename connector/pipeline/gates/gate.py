@@ -14,7 +14,7 @@ from connector.adapter import Adapter, Quota
 from connector.backoff import Backoff
 from connector.clock import Clock
 from connector.errors import RateLimited
-from connector.pipeline.gates.quota import Buckets, in_memory
+from connector.pipeline.gates.quota import Buckets, in_memory, take
 from connector.store.window import KEPT
 
 #: A request waits in its attempt for so long; longer waits give the delivery back.
@@ -149,10 +149,8 @@ class Gate:
         buckets = [self._buckets[name] for name in dict.fromkeys(("all", bucket)) if name in self._buckets]
         began = self._clock.monotonic()
         while True:
-            wait = max([await one.wait_s(kept) for one in buckets], default=0.0)
-            if wait <= 0 and all(one.has(kept) for one in buckets):
-                for one in buckets:
-                    one.take()
+            wait = await take(buckets, kept)
+            if wait is None:
                 return
             if self._clock.monotonic() - began + wait > _PATIENCE_S:
                 raise RateLimited("The account's quota is used up for now.", retry_after_s=max(wait, _AGAIN_S))
