@@ -22,8 +22,6 @@ from connector.store.engine.database import Database
 _EMPTIED = (
     "set lock_timeout = '1s';"
     + "".join(f'delete from "{table.name}";' for table in reversed(schema.metadata.sorted_tables))
-    # PgQueuer's own, whose ids begin anew as well.
-    + "".join(f"delete from {name};" for name in ("pgqueuer", "pgqueuer_log", "pgqueuer_statistics"))
     + "do $$ declare name regclass; begin for name in select oid from pg_class where relkind = 'S' loop"
     "  perform setval(name, 1, false); end loop;"
     # A test of migrations may leave another version's tables: those are nobody else's.

@@ -41,6 +41,7 @@ from connector.pipeline.gates.replicas import Replicas
 from connector.pipeline.recordings.fetch import Recordings
 from connector.pipeline.recordings.links import LinkMaker
 from connector.pipeline.recordings.orders import Recorder
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import deliveries
 from connector.store.queries.deliveries import Work
@@ -152,14 +153,12 @@ class Pipeline:
                 accounts, exotel, recorder, recordings, routing, reconciler, dispatcher, placing, unsure
             )
             self._directories.on_change.append(self._changed)
-            loops = [
-                asyncio.create_task(self._probe_loop(), name="probes"),
-                asyncio.create_task(unsure.run(), name="unsure calls"),
-            ]
-            if not self._db.single_process:
-                loops.append(asyncio.create_task(self._gates_loop(), name="gates"))
             try:
                 async with contextlib.AsyncExitStack() as stack:
+                    await stack.enter_async_context(every(_PROBE_LOOK_S, accounts.probe, name="probes"))
+                    await stack.enter_async_context(unsure.running())
+                    if not self._db.single_process:
+                        await stack.enter_async_context(every(_GATES_LOOK_S, accounts.look, name="gates"))
                     if deliver:
                         await stack.enter_async_context(dispatcher.running())
                         await stack.enter_async_context(recorder.running())
@@ -169,9 +168,9 @@ class Pipeline:
             finally:
                 self._directories.on_change.remove(self._changed)
                 await placing.stop()
-                for task in (*loops, *self._side_tasks):
+                for task in self._side_tasks:
                     task.cancel()
-                await asyncio.gather(*loops, *self._side_tasks, return_exceptions=True)
+                await asyncio.gather(*self._side_tasks, return_exceptions=True)
                 await accounts.ended()
                 await routing.close()
 
@@ -360,18 +359,6 @@ class Pipeline:
         # New credentials may be what a paused account waited for.
         if self.accounts.paused():
             self._aside(self.accounts.probe(due_only=False))
-
-    async def _probe_loop(self) -> None:
-        while True:
-            await asyncio.sleep(_PROBE_LOOK_S)
-            with contextlib.suppress(StoreBusy):
-                await self.accounts.probe()
-
-    async def _gates_loop(self) -> None:
-        while True:
-            await asyncio.sleep(_GATES_LOOK_S)
-            with contextlib.suppress(StoreBusy):
-                await self.accounts.look()
 
     def _aside(self, work: Any) -> None:
         async def guarded() -> None:

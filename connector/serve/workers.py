@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final, TypeVar
 
+from connector.backoff import Backoff
 from connector.config import Config
 from connector.errors import ConfigError, ConnectorError
 from connector.observe import logs
@@ -33,8 +34,7 @@ log = logging.getLogger(__name__)
 #: A worker needs this long at most to drain; then it is killed.
 _DRAIN_S: Final = 29.0
 #: Wait before a worker that died is started anew: doubled each time, from the first on again once one lived a while.
-_FIRST_WAIT_S: Final = 0.5
-_LONGEST_WAIT_S: Final = 30.0
+_RESTART: Final = Backoff(0.5, 30.0, sure=1.0)
 _STABLE_S: Final = 60.0
 #: `metrics.WORKERS_FOLDER`, which cannot be imported here: metrics are made anew in each worker.
 _METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -111,7 +111,7 @@ class _Supervisor:
             if code is None:
                 return await worker.end()
             deaths = 1 if worker.lived_s >= _STABLE_S else deaths + 1
-            wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (deaths - 1))
+            wait_s = _RESTART.wait_s(deaths)
             log.error(
                 "worker %d ended with %d%s; it is started anew in %.1f s",
                 worker.index, code, worker.why and f" ({worker.why})", wait_s,

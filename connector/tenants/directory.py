@@ -18,9 +18,10 @@ from sqlalchemy import RowMapping, select
 
 from connector.adapter import Adapter, Agent, registry
 from connector.adapter.options import Options
-from connector.errors import ConfigError, StoreBusy
+from connector.errors import ConfigError
 from connector.exotel.api.hosts import region_of
 from connector.phone import parse_number
+from connector.rounds import every
 from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox
@@ -138,23 +139,9 @@ class Directories:
     async def running(self) -> AsyncIterator["Directories"]:
         """Loads, and looks twice a second from then on."""
         await self.refresh()
-        task = asyncio.create_task(self._look(), name="directories")
-        try:
+        # Where it fails, what is loaded stays in force.
+        async with every(_LOOK_EVERY_S, self.refresh, name="directories"):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                await self.refresh()
-            except StoreBusy:
-                continue  # what is loaded stays in force; whoever writes meets the same trouble and says so
-            except Exception:
-                log.exception("tenants could not be loaded; the last ones stay in force")
 
 
 class _Loader:

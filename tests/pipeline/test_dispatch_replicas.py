@@ -1,4 +1,4 @@
-"""Several replicas on one PostgreSQL: work is shared, taken over, and done once, whatever becomes of tokens."""
+"""Several replicas on one PostgreSQL: work is shared, taken over, and done once, whatever becomes of hints."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from connector.pipeline.delivery.journal import LEASE_S
 from connector.pipeline.service import Pipeline
-from connector.store.engine import postgresql
+from connector.store.engine import notify, postgresql
 from connector.store.engine.clock import DatabaseClock
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import migrate
@@ -103,63 +103,75 @@ async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_loo
             return granted
 
         monkeypatch.setattr(w.db, "write", overtaken)
-        monkeypatch.setattr(w.pipeline._parts.dispatcher, "_look", _nothing)
+        monkeypatch.setattr(deliveries, "due", _nothing)
         await w.missed("sid1", "09876540001")
         await once_each(w, 2)
 
 
-async def _nothing() -> None:
-    pass
-
-
-_LOST = "return null;"
-_DOUBLED = """
-    if new.dedupe_key is not null then
-        insert into pgqueuer (priority, status, entrypoint, payload) values (0, 'queued', new.entrypoint, new.payload);
-    end if;
-    return new;"""
+def _nothing(_sql: Connection) -> list[tuple[str, int, float]]:
+    return []
 
 
 @contextlib.asynccontextmanager
-async def tokens_that_are(fate: str, w: World) -> AsyncIterator[asyncpg.Connection]:
-    """Every token that is put in meets this fate; `told` counts them."""
-    connection = await asyncpg.connect(w.db.url)
+async def overheard(url: str, *, repeated: bool = False) -> AsyncIterator[list[str]]:
+    """What replicas tell each other. `repeated`: each of it is told once more, after a while."""
+    connection = await asyncpg.connect(url)
+    heard: list[str] = []
+    again: asyncio.Queue[str] = asyncio.Queue()
+
+    def hear(_connection: Any, pid: int, _channel: str, payload: Any) -> None:
+        heard.append(payload)
+        if pid != connection.get_server_pid():
+            again.put_nowait(payload)
+
+    async def repeat() -> None:
+        while True:
+            payload = await again.get()
+            await asyncio.sleep(0.1)
+            await connection.execute("select pg_notify($1, $2)", notify._CHANNEL, payload)
+
+    await connection.add_listener(notify._CHANNEL, hear)
+    repeating = asyncio.create_task(repeat() if repeated else asyncio.sleep(0))
     try:
-        await connection.execute(
-            "create sequence told; create function fate() returns trigger language plpgsql as $$ begin"
-            f" perform nextval('told'); {fate} end $$;"
-            "create trigger fate before insert on pgqueuer for each row execute function fate()"
-        )
-        yield connection
-    finally:  # another test gets the database
-        await connection.execute("drop trigger fate on pgqueuer; drop function fate; drop sequence told")
+        yield heard
+    finally:
+        repeating.cancel()
+        await asyncio.gather(repeating, return_exceptions=True)
         await connection.close()
 
 
-async def test_where_every_token_is_lost_the_look_finds_the_work(tmp_path: Path) -> None:
-    async with world(tmp_path) as w, tokens_that_are(_LOST, w) as connection:
+async def test_where_every_hint_is_lost_the_look_finds_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path) as w, overheard(w.db.url) as hints:
         w.pipeline._parts.dispatcher._slots = 0
+        monkeypatch.setattr(notify.NotifyWakes, "_listen", _deaf)
         async with replica(w) as other:
             await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
 
             async def was_told() -> bool:
-                return bool(await connection.fetchval("select is_called from told"))
+                return bool(hints)
 
             await until(was_told)
-            assert await connection.fetchval("select count(*) from pgqueuer") == 0
+            await asyncio.sleep(0.3)
+            assert w.tickets == []
             await other._parts.dispatcher._look()
             await once_each(w)
 
 
-async def test_where_each_token_is_doubled_the_work_is_done_once(tmp_path: Path) -> None:
-    async with world(tmp_path) as w, tokens_that_are(_DOUBLED, w) as connection:
+async def _deaf(_self: object, _connection: object) -> None:
+    pass
+
+
+async def test_where_each_hint_is_doubled_the_work_is_done_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as w, overheard(w.db.url, repeated=True) as hints:
         w.pipeline._parts.dispatcher._slots = 0
         async with replica(w), replica(w):
             for number in range(CALLS):
                 await w.missed(f"sid{number}", f"0987654{number:04d}")
-                await asyncio.sleep(0)  # as many tokens as may be, not one for all
+                await asyncio.sleep(0)  # as many hints as may be, not one for all
             await once_each(w)
-            assert await connection.fetchval("select last_value from told") >= 2
+            assert len(hints) >= 2
             requests = w.account.requests
             assert (requests["POST /tickets"], requests["POST /contacts"]) == (CALLS, CALLS)
 

@@ -56,12 +56,9 @@ def migrate(sql: Connection, revision: str) -> None:
 
 
 def test_the_migrations_make_the_schema_of_the_code(db: Database) -> None:
-    def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-        return kind != "table" or not (name or "").startswith("pgqueuer")
-
     def differences(sql: Connection) -> object:
         migrate(sql, "head")
-        opts = {"compare_type": True, "include_name": is_ours}
+        opts = {"compare_type": True}
         return compare_metadata(MigrationContext.configure(sql, opts=opts), schema.metadata)
 
     assert db.transact(differences) == []

@@ -4,10 +4,9 @@ Bulk details list a call only once it is over (reference exotel.md §6.4), so an
 longest call would have ended. Until then five looks are enough: most calls tell of themselves by their callback.
 """
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +15,7 @@ from connector.errors import ConfigError, CrmError, CrmUnavailable, StoreBusy
 from connector.exotel.api import CallFilter, CallRecord, Exotel
 from connector.phone import is_number
 from connector.pipeline.click_to_call.placing import FIRST_LOOK_S, Placing
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Placement, Verdict
@@ -57,18 +57,16 @@ class Unsure:
         self._clock = clock
         self._learned = learned
 
-    async def run(self) -> None:
-        """Looks whenever something is due, for ever."""
-        while True:
-            try:
-                due_at = await self._db.read(placements.next_look)
-                if due_at is not None and due_at <= self._clock.now():
-                    await self.look()
-            except StoreBusy:
-                pass  # looked for a little later
-            except Exception:
-                log.exception("unsure calls could not be looked for")
-            await asyncio.sleep(_LOOK_EVERY_S)
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Unsure"]:
+        """Looks whenever something is due."""
+        async with every(_LOOK_EVERY_S, self._look_if_due, name="unsure calls", first_s=0):
+            yield self
+
+    async def _look_if_due(self) -> None:
+        due_at = await self._db.read(placements.next_look)
+        if due_at is not None and due_at <= self._clock.now():
+            await self.look()
 
     async def look(self) -> int:
         """Looks once for everything that is due, and says how much that was. Raises `StoreBusy`."""

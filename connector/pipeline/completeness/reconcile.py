@@ -3,15 +3,15 @@
 Two jobs per tenant, each on one replica at a time: looks and the hourly sweep every 30 s, and backfills behind them.
 """
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from connector.backoff import Backoff
 from connector.clock import Clock
-from connector.errors import ConfigError, CrmError, RateLimited, StoreBusy
+from connector.errors import ConfigError, CrmError, RateLimited
 from connector.exotel.api import Exotel
 from connector.pipeline.calls.accept import Received
 from connector.pipeline.completeness import statement
@@ -21,6 +21,7 @@ from connector.pipeline.completeness.sweep import EVERY_S as SWEEP_S
 from connector.pipeline.completeness.sweep import LAG_S, Sweeper
 from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.pipeline.upkeep.periodic import Periodic, Tenants
+from connector.rounds import every
 from connector.store.engine.database import Database, single
 from connector.store.queries import sweeps, totals
 from connector.store.queries.sweeps import Sweep
@@ -30,8 +31,7 @@ log = logging.getLogger(__name__)
 
 EVERY_S: Final = 30.0
 #: Exotel did not answer: asked again after so long, doubled each time, up to the longest.
-_REST_FIRST_S: Final = 30.0
-_REST_LONGEST_S: Final = 300.0
+_REST: Final = Backoff(30.0, 300.0, sure=1.0)
 #: An answer is noted again after so long.
 _NOTED_S: Final = 600.0
 
@@ -89,15 +89,11 @@ class Reconciler:
     async def running(self) -> AsyncIterator["Reconciler"]:
         """Works until left."""
         await self.look_who_answers()
-        watch = asyncio.create_task(self._watch(), name="reconcile-watch")
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                for job in self.jobs:
-                    await stack.enter_async_context(job.running())
-                yield self
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(every(EVERY_S, self.look_who_answers, name="reconcile-watch"))
+            for job in self.jobs:
+                await stack.enter_async_context(job.running())
+            yield self
 
     def answers(self, tenant_id: int) -> bool:
         """Whether Exotel answers what is asked about this tenant's calls, as any replica found out last."""
@@ -183,7 +179,7 @@ class Reconciler:
     async def _failed(self, tenant: Tenant, sweep: Sweep, error: CrmError | ConfigError) -> None:
         rest = self._rests.setdefault(tenant.id, _Rest())
         rest.failures += 1
-        rest.until = self._clock.now() + min(_REST_LONGEST_S, _REST_FIRST_S * 2 ** min(rest.failures - 1, 10))
+        rest.until = self._clock.now() + _REST.wait_s(rest.failures)
         self._answering -= {tenant.id}
         level = logging.WARNING if rest.failures == 1 else logging.DEBUG
         log.log(level, "Exotel tells nothing of the calls", extra={"tenant": tenant.sid, "error": error.message})
@@ -195,9 +191,3 @@ class Reconciler:
         now = self._clock.now()
         if hourly.trouble is not None or now - (hourly.answered_at or 0.0) > _NOTED_S:
             await self._db.write(single(sweeps.answered), (hourly.id, None, now))
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            with contextlib.suppress(StoreBusy):
-                await self.look_who_answers()

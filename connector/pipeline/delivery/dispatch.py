@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
@@ -22,6 +21,7 @@ from connector.clock import Clock
 from connector.errors import StoreBusy
 from connector.pipeline.delivery.journal import LEASE_S
 from connector.pipeline.delivery.runner import Result
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import deliveries
 from connector.store.queries.deliveries import Claim, Renewal, Work
@@ -98,25 +98,25 @@ class Dispatcher:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Works; on leaving, what runs is finished first, and given back where that takes too long."""
-        look = asyncio.create_task(self._look_loop(), name="dispatch-look")
-        renewals = asyncio.create_task(self._renew_loop(), name="dispatch-renew")
+        look = every(self._look_every_s, self._look, name="dispatch-look", first_s=0, spread=0.2)
         claims = asyncio.create_task(self._claim_loop(), name="dispatch-claim")
         try:
-            async with self._wakes.running(self.wake, self._has_room):
+            async with every(LEASE_S / 4, self._renew, name="dispatch-renew"):
                 try:
-                    yield
+                    async with look, self._wakes.running(self.wake, self._has_room):
+                        try:
+                            yield
+                        finally:
+                            self._stopping = True
+                            self._leave_to_others()
                 finally:
-                    self._stopping = True
-                    self._leave_to_others()
+                    self._wake.set()
+                    # Not cancelled: what a claim that is being committed gets would belong to nobody until its lease
+                    # ends.
+                    await asyncio.gather(claims, return_exceptions=True)
+                    if self._tasks:
+                        await asyncio.wait(self._tasks, timeout=_DRAIN_S)
         finally:
-            self._wake.set()
-            look.cancel()
-            # Not cancelled: what a claim that is being committed gets would belong to nobody until its lease ends.
-            await asyncio.gather(look, claims, return_exceptions=True)
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=_DRAIN_S)
-            renewals.cancel()
-            await asyncio.gather(renewals, return_exceptions=True)
             await self._give_back()
 
     async def _give_back(self) -> None:
@@ -131,23 +131,12 @@ class Dispatcher:
         # Whoever asks the others for help takes none of their work.
         return len(self._tasks) < self._slots and not any(self._hints.values())
 
-    async def _renew_loop(self) -> None:
+    async def _renew(self) -> None:
         """Prolongs the claims of attempts that take long; most end before their first turn."""
-        while True:
-            await asyncio.sleep(LEASE_S / 4)
-            until = self._clock.now() + LEASE_S
-            long = [work for work in self._tasks.values() if work.lease_until < until - LEASE_S / 4]
-            if long:
-                with contextlib.suppress(StoreBusy):  # each attempt meets the same trouble, and says so
-                    await self._db.write(deliveries.renew, Renewal(self.owner, long, until))
-
-    async def _look_loop(self) -> None:
-        while True:
-            try:
-                await self._look()
-            except StoreBusy as error:
-                log.warning("the store is busy", extra={"error": str(error)})
-            await asyncio.sleep(self._look_every_s * random.uniform(0.8, 1.2))  # noqa: S311 - replicas look in turn
+        until = self._clock.now() + LEASE_S
+        long = [work for work in self._tasks.values() if work.lease_until < until - LEASE_S / 4]
+        if long:
+            await self._db.write(deliveries.renew, Renewal(self.owner, long, until))
 
     async def _look(self) -> None:
         now = self._clock.now()
@@ -170,6 +159,10 @@ class Dispatcher:
                     await asyncio.sleep(_GATHER_S if more else 0)
             except StoreBusy as error:
                 log.warning("the store is busy", extra={"error": str(error)})
+                await asyncio.sleep(_BUSY_S)
+                self._wake.set()
+            except Exception:
+                log.exception("work could not be claimed; it is tried again")
                 await asyncio.sleep(_BUSY_S)
                 self._wake.set()
             self._offer()

@@ -6,10 +6,9 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from tenacity import RetryCallState, wait_random_exponential
-
 from connector.adapter import Adapter
 from connector.adapter.http import send_before
+from connector.backoff import Backoff
 from connector.clock import Clock
 from connector.errors import (
     AuthFailed,
@@ -42,17 +41,11 @@ log = logging.getLogger(__name__)
 
 #: Retries are spread over 28 h of open connection, then the delivery is dead (design, section 7).
 RETRY_FOR_S: Final = 28 * 3600.0
-_RETRY: Final = wait_random_exponential(multiplier=1, max=15 * 60)
+#: From 1 s to 15 min, all of it left to chance: what failed together does not come back together.
+_RETRY: Final = Backoff(1.0, 15 * 60.0, sure=0.0)
 _UNTOLD_S: Final = 60.0
 _WARNINGS_KEPT: Final = 20
 _NO_RECORDING: Final = "The recording never came: an hour after the call Exotel's record had none."
-
-
-def retry_delay_s(attempt: int) -> float:
-    """Full jitter from 1 s to 15 min; `attempt` counts from 1."""
-    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
-    state.attempt_number = min(attempt, 32)
-    return _RETRY(state)
 
 
 class Registered(Protocol):
@@ -264,7 +257,7 @@ class _Outcome:
     def retries(self, words: str, not_before: float) -> None:
         """Once more, later; dead after 28 h of trying."""
         self.attempts += 1
-        delay_s = max(retry_delay_s(self.attempts), not_before - self._clock.now())
+        delay_s = max(_RETRY.wait_s(self.attempts), not_before - self._clock.now())
         self.retried_s += delay_s
         self.last_error = words
         if self.retried_s > RETRY_FOR_S:

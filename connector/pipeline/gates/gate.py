@@ -6,15 +6,15 @@ quota is drawn in chunks (`quota`). One process counts its quota in memory and l
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from connector.adapter import Adapter, Quota
+from connector.backoff import Backoff
 from connector.clock import Clock
 from connector.errors import RateLimited
-from connector.pipeline.gates.quota import Buckets, in_memory
+from connector.pipeline.gates.quota import Buckets, in_memory, take
 from connector.store.window import KEPT
 
 #: A request waits in its attempt for so long; longer waits give the delivery back.
@@ -26,8 +26,7 @@ _UNLIMITED: Final = 1_000_000
 _UNTOLD_S: Final = 60.0
 #: Failures in a row after which the circuit opens.
 _FAILURES: Final = 5
-_CIRCUIT_FIRST_S: Final = 1.0
-_CIRCUIT_LONGEST_S: Final = 300.0
+_CIRCUIT: Final = Backoff(1.0, 300.0)
 PROBE_EVERY_S: Final = 900.0
 
 
@@ -127,8 +126,7 @@ class Gate:
             return False
         if self.waits_s() > 0:
             return False  # requests that were under way when the circuit opened say nothing new
-        longest = min(_CIRCUIT_LONGEST_S, _CIRCUIT_FIRST_S * 2 ** min(self.state.failures - _FAILURES, 20))
-        self.state.open_until = self._clock.now() + longest * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        self.state.open_until = self._clock.now() + _CIRCUIT.wait_s(self.state.failures - _FAILURES + 1)
         self.state.ramp = 1
         return True
 
@@ -151,10 +149,8 @@ class Gate:
         buckets = [self._buckets[name] for name in dict.fromkeys(("all", bucket)) if name in self._buckets]
         began = self._clock.monotonic()
         while True:
-            wait = max([await one.wait_s(kept) for one in buckets], default=0.0)
-            if wait <= 0 and all(one.has(kept) for one in buckets):
-                for one in buckets:
-                    one.take()
+            wait = await take(buckets, kept)
+            if wait is None:
                 return
             if self._clock.monotonic() - began + wait > _PATIENCE_S:
                 raise RateLimited("The account's quota is used up for now.", retry_after_s=max(wait, _AGAIN_S))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from connector.adapter import Quota
@@ -39,6 +39,21 @@ class Bucket(Protocol):
 
     def correct(self, quota: Quota) -> None:
         """An answer told this."""
+
+
+async def take(buckets: Sequence[Bucket], kept: float) -> float | None:
+    """One request leaves, which counts in each of the buckets: None.
+
+    Else none does, nothing is counted, and these are the seconds until it may be asked for again; 0 where others were
+    faster. Raises `RateLimited` where the store cannot say.
+    """
+    if not all(one.has(kept) for one in buckets):
+        wait = max([await one.wait_s(kept) for one in buckets])
+        if wait > 0 or not all(one.has(kept) for one in buckets):
+            return wait
+    for one in buckets:
+        one.take()
+    return None
 
 
 #: (account, bucket's name, requests, in so many seconds) -> the bucket

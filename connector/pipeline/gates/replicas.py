@@ -5,7 +5,6 @@ fault) is divided among those that did so lately: everyone's part follows from t
 before a delivery starts. A replica that ends gives its part back at once, one that dies after `DEAD_S`.
 """
 
-import asyncio
 import contextlib
 import logging
 import uuid
@@ -15,6 +14,7 @@ from typing import Final
 
 from connector.clock import Clock
 from connector.errors import StoreBusy
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import replicas
 
@@ -62,12 +62,10 @@ class Replicas:
             return
         await self.beat()
         self._is_known = self.count == 1
-        task = asyncio.create_task(self._beats(), name="heartbeat")
         try:
-            yield self
+            async with every(_BEAT_S, self._beat_again, name="heartbeat"):
+                yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             with contextlib.suppress(StoreBusy):
                 await self._db.write(replicas.leave, self.id)
 
@@ -78,11 +76,6 @@ class Replicas:
             log.info("replicas: %d", len(living))
         self._living = living
 
-    async def _beats(self) -> None:
-        while True:
-            await asyncio.sleep(_BEAT_S)
-            try:
-                await self.beat()
-                self._is_known = True
-            except StoreBusy as error:
-                log.warning("the store is busy", extra={"error": str(error)})
+    async def _beat_again(self) -> None:
+        await self.beat()
+        self._is_known = True

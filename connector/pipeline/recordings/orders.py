@@ -8,17 +8,18 @@ it: what is not recorded yet when the flow says stop is not started any more.
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
+from connector.backoff import Backoff
 from connector.clock import Clock
-from connector.errors import ConfigError, ConnectorError, CrmError, CrmUnavailable, ExotelRefused, NotFound, StoreBusy
+from connector.errors import ConfigError, ConnectorError, CrmError, CrmUnavailable, ExotelRefused, NotFound
 from connector.exotel.api import Exotel
 from connector.pipeline.calls.events import read
 from connector.pipeline.calls.fold import Known, fold
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries.orders import (
     Order,
@@ -35,12 +36,11 @@ log = logging.getLogger(__name__)
 
 #: A request takes 25 s at most (exotel.api.http).
 _LEASE_S: Final = 60.0
-_LOOK_EVERY_S: Final = 5.0
+_LOOK_EVERY_S: Final = 4.0
 #: Exotel's longest call: no order is of use any more.
 _GIVE_UP_AFTER_S: Final = 4 * 3600.0
 _MOST: Final = 200
-_FIRST_RETRY_S: Final = 1.0
-_LONGEST_RETRY_S: Final = 30.0
+_RETRY: Final = Backoff(1.0, 30.0)
 
 
 class Recorder:
@@ -66,13 +66,8 @@ class Recorder:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Recorder"]:
         """Works until this ends."""
-        task = asyncio.create_task(self._run(), name="recorder")
-        try:
+        async with every(_LOOK_EVERY_S, self.look, name="recorder", spread=0.25, woken=self._woken):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def wake(self) -> None:
         """An order came in."""
@@ -87,18 +82,6 @@ class Recorder:
             by_call[order.call_id].append(order)
         due = [of_call for of_call in by_call.values() if _is_due(of_call, now)]
         await asyncio.gather(*(self._carry_out(of_call) for of_call in due))
-
-    async def _run(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _LOOK_EVERY_S * random.uniform(0.5, 1))  # noqa: S311 - spread
-            self._woken.clear()
-            try:
-                await self.look()
-            except StoreBusy as error:
-                log.warning("orders to record could not be read", extra={"reason": str(error)})
-            except Exception:
-                log.exception("orders to record could not be carried out")
 
     async def _carry_out(self, orders: Sequence[Order]) -> None:
         """The newest order of a call; those before it are overtaken."""
@@ -154,7 +137,6 @@ def _is_due(orders: Sequence[Order], now: float) -> bool:
 
 
 def _retry_s(order: Order, error: ConnectorError) -> float:
-    """Doubling, with jitter; the account's quota says itself when it is free again."""
+    """The account's quota says itself when it is free again."""
     told_s = error.retry_after_s if isinstance(error, CrmUnavailable) else None
-    wait_s = min(_FIRST_RETRY_S * 2.0 ** min(order.attempts, 10), _LONGEST_RETRY_S)
-    return max(told_s or 0.0, wait_s * random.uniform(0.5, 1))  # noqa: S311 - spread
+    return max(told_s or 0.0, _RETRY.wait_s(order.attempts + 1))

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from connector.clock import Clock
 from connector.errors import ConnectorError, StoreBusy
+from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import leases
 from connector.tenants.model import Directory, Tenant
@@ -80,11 +81,12 @@ class Periodic:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Periodic"]:
         """Works; on leaving, what runs is cancelled and its lease given back for another process to go on at once."""
-        loop = asyncio.create_task(self._loop(), name=f"periodic-{self._name}")
+        name = f"periodic-{self._name}"
         try:
-            yield self
+            async with every(self._look_every_s, self.look, name=name, first_s=_LOOK_EVERY_S, spread=0.5):
+                yield self
         finally:
-            tasks = [loop, *self._tasks.values()]
+            tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -105,16 +107,6 @@ class Periodic:
         """Returns once no turn runs in this process."""
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-
-    async def _loop(self) -> None:
-        wait_s = _LOOK_EVERY_S
-        while True:
-            await asyncio.sleep(wait_s * random.uniform(0.5, 1.5))  # noqa: S311 - spread, not secrecy
-            wait_s = self._look_every_s
-            try:
-                await self.look()
-            except StoreBusy as error:
-                log.warning("the store is busy", extra={"error": str(error)})
 
     async def _turn(self, tenant: Tenant) -> None:
         try:

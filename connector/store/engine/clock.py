@@ -5,7 +5,6 @@ time. So a lease is compared with one clock everywhere, no statement has to fetc
 wall clock (NTP, a wrong time zone) moves nothing.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from connector.errors import StoreBusy
+from connector.rounds import every
 from connector.store.engine.database import Database
 
 _MEASURE_EVERY_S: Final = 20.0
@@ -42,20 +41,10 @@ class DatabaseClock:
         """Measures, and again from time to time. Raises `StoreBusy` where the database does not answer."""
         for _ in range(3):  # the first answer waits for a connection to be made
             await self._measure(slowest_s=float("inf"))
-        task = asyncio.create_task(self._follow(), name="database-clock")
-        try:
+        async with every(_MEASURE_EVERY_S, self._measure, name="database-clock"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_MEASURE_EVERY_S)
-            with contextlib.suppress(StoreBusy):
-                await self._measure(slowest_s=_SLOW_S)
-
-    async def _measure(self, *, slowest_s: float) -> None:
+    async def _measure(self, slowest_s: float = _SLOW_S) -> None:
         begun = time.monotonic()
         at = await self._db.read(now_of)
         took_s = time.monotonic() - begun

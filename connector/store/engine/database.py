@@ -122,7 +122,7 @@ class Database:
 def _engine_of(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         return SqliteStore(url)
-    # Here, since the driver and PgQueuer take as long to load as all the rest: a store in a file needs neither.
+    # Here, since the driver takes long to load, and a store in a file does not need it.
     from connector.store.engine.postgresql import PostgresStore
 
     return PostgresStore(url)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from connector.errors import ConfigError, StoreBusy
 from connector.store.engine.lanes import Lanes
-from connector.store.engine.pgqueuer import QueueWakes
+from connector.store.engine.notify import NotifyWakes
 from connector.store.engine.writer import Change, Told, WriteRequest, is_one_statement, together
 
 T = TypeVar("T")
@@ -84,9 +84,9 @@ class PostgresStore:
         """Gives the thread and the connections of reads and commands back."""
         self._beside.stop()
 
-    def wakes(self) -> QueueWakes:
+    def wakes(self) -> NotifyWakes:
         """See `Database.wakes`."""
-        return QueueWakes(lambda: self._connect(_SESSION))
+        return NotifyWakes(lambda: self._connect(_SESSION))
 
     async def read(self, query: Callable[..., T], args: tuple[Any, ...]) -> T:
         """See `Database.read`."""

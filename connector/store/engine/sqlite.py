@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from connector.errors import ConfigError, StoreBusy
+from connector.rounds import every
 from connector.store.engine.wakes import NoOthers
 from connector.store.engine.writer import Told, Writer, WriteRequest, together
 
@@ -42,12 +43,11 @@ class SqliteStore:
     async def running(self) -> AsyncIterator[None]:
         """The writer's life: on leaving, what was asked for is committed first."""
         self._writer.start()
-        checkpoints = asyncio.create_task(self._checkpoint_loop(), name="store-checkpoints")
         try:
-            yield
+            # The writer never checkpoints: copying pages back would hold the acknowledgements of everybody who waits.
+            async with every(_CHECKPOINT_EVERY_S, self._checkpoint_aside, name="store-checkpoints"):
+                yield
         finally:
-            checkpoints.cancel()
-            await asyncio.gather(checkpoints, return_exceptions=True)
             await self._writer.stop()
             if self._writer_connection is not None:
                 self._writer_connection.close()
@@ -111,12 +111,8 @@ class SqliteStore:
             raw.execute("PRAGMA cache_size=-32768")
         return self._writer_connection
 
-    async def _checkpoint_loop(self) -> None:
-        # The writer never checkpoints: copying pages back would hold the acknowledgements of everybody who waits.
-        while True:
-            await asyncio.sleep(_CHECKPOINT_EVERY_S)
-            with contextlib.suppress(StoreBusy):
-                await asyncio.get_running_loop().run_in_executor(self._reader_threads, self._checkpoint)
+    async def _checkpoint_aside(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._reader_threads, self._checkpoint)
 
     def _checkpoint(self) -> None:
         try:

@@ -1,4 +1,6 @@
-"""PostgreSQL: the tables of PgQueuer, which carries wake-up tokens between replicas. SQLite has one process.
+"""PostgreSQL: nothing any more. Here the tables of PgQueuer were made, which carried wake-up tokens between replicas.
+
+Where they are they stay, unused: a replica of an older version that runs beside this one still writes to them.
 
 Revision ID: 0002
 Revises: 0001
@@ -11,22 +13,16 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+_TABLES = ("pgqueuer_statistics", "pgqueuer_schedules", "pgqueuer_log", "pgqueuer")
+
 
 def upgrade() -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        from connector.store.engine.pgqueuer import install_sql
-
-        _run(install_sql())
+    pass
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
-        from connector.store.engine.pgqueuer import uninstall_sql
-
-        _run(uninstall_sql())
-
-
-def _run(sql: str) -> None:
-    # Many statements in one text: the driver takes them when they are not to be prepared.
-    raw = op.get_bind().connection.dbapi_connection
-    raw.run_async(lambda driver: driver.execute(sql))  # type: ignore[union-attr]
+        for table in _TABLES:
+            op.execute(f"drop table if exists {table} cascade")
+        op.execute("drop function if exists fn_pgqueuer_changed() cascade")
+        op.execute("drop type if exists pgqueuer_status cascade")
