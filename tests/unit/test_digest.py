@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from connector.adapter import Agent, registry
 from connector.pipeline.calls.events import known, read
 from connector.pipeline.calls.fold import fold
-from connector.pipeline.delivery.plan import Target, plan, settled, worded
+from connector.pipeline.delivery.plan import plan
 from connector.pipeline.delivery.render import digest, facts, render
+from connector.pipeline.delivery.story import Target, tell
 from connector.pipeline.recordings.links import LinkMaker
 from connector.store.queries.deliveries import StepRow, StoredEvent, Work
 from connector.store.secrets import SecretBox
@@ -68,12 +69,10 @@ def _digests(
     links = LinkMaker(_BOX, lambda _: "https://calls.example").of(work, adapter)
     target = Target(tenant, connection, adapter, links)
     call = fold(read(work.events, tenant.country), known(tenant, connection))
-    planned = plan(call, target, _AT)
-    target = worded(target, planned)
-    of_call = facts(call, target, planned.outcome)
-    about = settled(call, target, planned.outcome)
+    planned = plan(tell(call, target, _AT))
+    of_call, about = facts(planned.story), planned.story.settled()
     return {
-        step.slot: digest(render(step, of_call, target).entry, about if step.kind == "call_log" else None)
+        step.slot: digest(render(step, of_call, target), about if step.kind == "call_log" else None)
         for step in planned.steps
         if step.kind != "file"
     }
