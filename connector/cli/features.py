@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from connector.adapter import Adapter, Chat, EditableNotes, Sales, registry
 from connector.adapter.options import DeskOptions, Options, RecordOptions, TaskOptions
 from connector.exotel.model import Call, Digits
-from connector.pipeline.delivery.plan import Target, plan
+from connector.pipeline.delivery.plan import plan
+from connector.pipeline.delivery.story import Target, tell
 from connector.tenants.model import Connection, Tenant
 
 _BEGIN, _END = "<!-- features: begin -->", "<!-- features: end -->"
@@ -70,7 +71,7 @@ def _kinds(adapter: type[Adapter[Any]], call: Call, *, asked: bool) -> list[str]
         id="1", tenant_id=1, name="", adapter=adapter.name, account="", enabled=True, revision=1, settings={},
         options=options,
     )  # fmt: skip
-    steps = plan(call, Target(_tenant(), connection, adapter), now=0.0).steps
+    steps = plan(tell(call, Target(_tenant(), connection, adapter), now=0.0)).steps
     made = [step for step in steps if not step.only_update and not step.only_on_open]
     slots = {step.slot for step in made}
     return list(dict.fromkeys(_WORDS.get(step.kind, step.kind) for step in made if slots.issuperset(step.needs)))

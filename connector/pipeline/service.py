@@ -30,9 +30,9 @@ from connector.pipeline.completeness.reconcile import Reconciler
 from connector.pipeline.delivery import replay as replaying
 from connector.pipeline.delivery.contacts import Contacts
 from connector.pipeline.delivery.dispatch import CAP, SLOTS, Dispatcher
-from connector.pipeline.delivery.plan import Target
 from connector.pipeline.delivery.replay import Replayed
 from connector.pipeline.delivery.runner import Result, Runner
+from connector.pipeline.delivery.story import Target
 from connector.pipeline.gates.accounts import Accounts
 from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.pipeline.gates.gate import Gate

@@ -19,6 +19,7 @@ from tests.bench import (
     replicas,
     requests,
     retention,
+    walk,
 )
 
 #: Option -> what it means, and how its words are read. Which of them a benchmark takes stands with its defaults below.
@@ -161,6 +162,7 @@ def main() -> None:
         latency_ms=0.0,
         timeout_s=600.0,
     )
+    command(walk, lambda o: walk.measure(o.adapter, o.top), adapter=crms.DEFAULT, top=100)
 
     options = parser.parse_args()
     options.work(options)

@@ -10,7 +10,7 @@ from connector.exotel.api.parsing import parse_call
 from connector.exotel.details import event_of, params_of, read_details, stored
 from connector.exotel.model import Call, CallEvent, NoRecording
 from connector.pipeline.calls.fold import Arrived, Known, fold
-from connector.pipeline.delivery.plan import outcome_of
+from connector.pipeline.delivery.story import outcome_of
 from tests.unit.test_fold import (
     ANSWERED,
     CUSTOMER,

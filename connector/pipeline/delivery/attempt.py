@@ -6,23 +6,24 @@ then is in the journal.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from connector.adapter import Adapter, Caller, EditableNotes, Entry, Kind, Ref
 from connector.clock import Clock
 from connector.errors import CannotTell, CrmError, NotFound, OutcomeUnknown, Rejected
-from connector.exotel.model import Call
 from connector.pipeline.delivery.contacts import Contacts, caller_for
 from connector.pipeline.delivery.file_slot import FileSlot
 from connector.pipeline.delivery.journal import NOTHING_WRITTEN, Journal, ref_of
 from connector.pipeline.delivery.outcome import Ended, Waiting
-from connector.pipeline.delivery.plan import Plan, Step, Target, available_by, recording_of, settled, worded
+from connector.pipeline.delivery.plan import Plan, Step
 from connector.pipeline.delivery.render import digest, facts, optional, render, without
 from connector.pipeline.delivery.writes import Records
 from connector.pipeline.recordings.fetch import Recordings
 from connector.store.queries.deliveries import StepRow
+
+T = TypeVar("T")
 
 #: Times that a write is sent in one attempt: whole, without what was refused, without what was refused then.
 _TIMES_SENT: Final = 3
@@ -31,8 +32,6 @@ _REPEATED: Final[frozenset[Kind]] = frozenset({"note", "message", "task", "file"
 CONTACT: Final = "contact"
 #: Kinds that cannot be changed once they are written: what is learned later becomes a further record.
 _FIXED: Final[frozenset[Kind]] = frozenset({"message", "conversation"})
-#: Kinds whose methods get the call itself, beside its words.
-_TOLD_THE_CALL: Final[frozenset[Kind]] = frozenset({"call_log", "task"})
 _GONE: Final = "the record was deleted in the CRM; what would follow is left out"
 
 
@@ -45,9 +44,8 @@ class Attempt:
 
     def __init__(
         self,
-        target: Target,
+        plan: Plan,
         adapter: Adapter[Any],
-        call: Call,
         journal: Journal,
         contacts: Contacts,
         recordings: Recordings,
@@ -55,38 +53,36 @@ class Attempt:
         *,
         look_first: bool = False,
     ) -> None:
-        self._target = target
+        self._plan = plan
+        self._story = plan.story
+        self._connection = plan.story.target.connection
         self._adapter = adapter
-        self._call = call
         self._journal = journal
         self._contacts = contacts
         self._clock = clock
         self._look_first = look_first
         self._recreate = bool(journal.work.replay and json.loads(journal.work.replay).get("recreate"))
         self._recreated: set[str] = set()
-        self._records = Records(adapter, call, journal)
+        self._records = Records(adapter, plan.story.settled(), journal)
         self._sends_file = False
-        self._file_slot = FileSlot(target, adapter, call, journal, recordings, clock)
+        self._file_slot = FileSlot(plan.story, adapter, journal, recordings, clock)
         self.ended = Ended()
 
-    async def run(self, plan: Plan) -> None:
+    async def run(self) -> None:
         """Does what the journal lacks. Raises CRM errors that concern the whole delivery, and `Waiting`."""
-        if not plan.steps:
+        if not self._plan.steps:
             return
-        self._target = worded(self._target, plan)
         self._learn_recording()
-        known = facts(self._call, self._target, plan.outcome)
-        if any(step.kind in _TOLD_THE_CALL for step in plan.steps):
-            self._records = replace(self._records, call=settled(self._call, self._target, plan.outcome))
+        known = facts(self._story)
         blocked: set[str] = set()
-        for step in plan.steps:
+        for step in self._plan.steps:
             if blocked.intersection(step.needs) or not await self._step(step, known):
                 blocked.add(step.slot)
 
     def _learn_recording(self) -> None:
-        links, url = self._target.links, recording_of(self._call, self._target)
+        links, url = self._story.target.links, self._story.recording
         if links is not None and url is not None:
-            self._journal.learn_recording(links.row(url, available_by(self._call)))
+            self._journal.learn_recording(links.row(url, self._story.available_by))
 
     async def _step(self, step: Step, known: Mapping[str, Any]) -> bool:
         """Carries a step out. False where there is no record that others could hang on."""
@@ -111,6 +107,28 @@ class Attempt:
             return self._kill(
                 step, "unsure", "The CRM did not say whether it wrote the record, and it cannot be found."
             )
+
+    def _render(self, step: Step, known: Mapping[str, Any]) -> Entry:
+        entry = render(step, known, self._story.target)
+        if step.part != "ticket" and self._story.heard.warning:
+            self.ended.warn(self._story.heard.warning)
+        return entry
+
+    def _kill(self, step: Step, reason: str, words: str) -> bool:
+        self._journal.dead(step.slot, step.kind, reason, words)
+        self.ended.dead = self.ended.dead or (reason, words)
+        return False
+
+    def _gone(self, slot: str) -> bool:
+        self._journal.gone(slot)
+        self.ended.warn(f"{slot}: {_GONE}")
+        return False
+
+    def _keep(self, slot: str, ref: Ref, entry: Entry) -> bool:
+        row = self._journal.done(slot, ref, entry.subject)
+        if row.warning:
+            self.ended.warn(f"{slot}: {row.warning}")
+        return True
 
     def _applies(self, step: Step, row: StepRow | None) -> bool:
         if step.only_on_open is not None:
@@ -182,8 +200,7 @@ class Attempt:
             if step.prefer_open and await self._adopt_open(step, parent, entry):
                 return True
             try:
-                self._keep(step.slot, await self._write(step, parent, entry), entry)
-                return True
+                return self._keep(step.slot, await self._write(step, parent, entry), entry)
             except NotFound:
                 if step.kind == "message":
                     return await self._post_elsewhere(step, entry)
@@ -199,33 +216,38 @@ class Attempt:
         return False
 
     async def _write(self, step: Step, parent: Ref, entry: Entry) -> Ref:
-        """Sends a create, again without optional parts that are refused. Raises `Waiting` where it stays unsure."""
+        """Sends a create. Raises `Waiting` where it stays unsure."""
         key = self.key(step.slot)
         if self._look_first and (found := await self._adapter.find_by_key(step.kind, key, parent)) is not None:
             await self._journal.start(step.slot, step.kind, self._digest(step, entry), entry, "create")
             return found
-        left_out = self._left_out(step.slot)
-        refusal: Rejected | None = None
-        for _ in range(_TIMES_SENT):
+        try:
+            return await self._send(
+                step, entry, "create", lambda sending, _was: self._records.make(step.kind, key, parent, sending)
+            )
+        except NOTHING_WRITTEN:
+            self._journal.failed(step.slot)
+            raise
+        except OutcomeUnknown:
+            return await self._look_at_once(step, parent)
+
+    async def _send(self, step: Step, entry: Entry, doing: str, send: Callable[[Entry, str], Awaitable[T]]) -> T:
+        """Sends a write, again without optional parts that are refused. `send` gets the subject that we wrote last."""
+        left_out = self._journal.left_out(step.slot)
+        times = 0
+        while True:
+            times += 1
             sending = without(entry, left_out)
-            row = await self._journal.start(step.slot, step.kind, self._digest(step, entry), sending, "create")
+            row = await self._journal.start(step.slot, step.kind, self._digest(step, entry), sending, doing)
             try:
-                return await self._records.make(step.kind, key, parent, sending)
+                return await send(sending, row.subject or "")
             except Rejected as error:
-                refusal = error
                 refused = optional(sending, error.parts)
-                if not refused:
-                    break
-                left_out |= refused
-                self._leave_out(row, left_out, error.message)
-            except NOTHING_WRITTEN:
-                self._nothing_written(row)
-                raise
-            except OutcomeUnknown:
-                return await self._look_at_once(step, row, parent)
-        self._nothing_written(self._journal.steps[step.slot])
-        assert refusal is not None
-        raise refusal
+                if refused:
+                    left_out |= refused
+                    self._journal.leave_out(step.slot, left_out, error.message)
+                if not refused or times == _TIMES_SENT:
+                    raise
 
     async def _post_elsewhere(self, step: Step, entry: Entry) -> bool:
         """The conversation takes no more messages: the newest open one gets it, else a new one begins with it."""
@@ -237,16 +259,13 @@ class Attempt:
         is_elsewhere = open_one is not None and (was is None or open_one.id != was.id)
         parent = open_one if open_one is not None and is_elsewhere else contact
         made = await self._write(step, parent, entry)
-        self._keep(step.slot, made, entry)
-        now_open = made if made.kind == "conversation" else parent
-        conversation = self._journal.steps[step.needs[0]]
-        self._set(replace(conversation, state="adopted", reason="open", ref_id=now_open.id, url=now_open.url))
-        return True
+        self._journal.moved(step.needs[0], made if made.kind == "conversation" else parent)
+        return self._keep(step.slot, made, entry)
 
     async def _parent(self, step: Step) -> Ref | None:
         """What the record hangs on: the record of the slot that it needs, or the contact."""
         if step.needs:
-            link = next((link for link in self._call.links if link.connection == self._target.connection.id), None)
+            link = self._story.link
             if link is not None and step.needs[0] == "ticket" and step.slot != "note:link":
                 return Ref("ticket", link.id, link.url)
             return ref_of(self._journal.steps[step.needs[0]])
@@ -257,32 +276,31 @@ class Attempt:
         pinned = self._journal.ref(CONTACT)
         if pinned is not None:
             return pinned
-        ref, note = await self._contacts.ensure(self._target.connection, self._adapter, self._caller(), self._journal)
+        ref, note = await self._contacts.ensure(self._connection, self._adapter, self._caller(), self._journal)
         if ref is not None:
-            version = self._journal.work.version
-            self._set(StepRow(CONTACT, ref.kind, "done", ref_id=ref.id, url=ref.url, warning=note, version=version))
+            self._journal.found(CONTACT, ref, note)
         if note is not None:
             self.ended.warn(f"contact: {note}")
         return ref
 
     def _caller(self) -> Caller:
-        target = self._target
-        return caller_for(self._call.customer_number, target.tenant, target.connection, self._adapter)
+        number, tenant = self._story.call.customer_number, self._story.target.tenant
+        return caller_for(number, tenant, self._connection, self._adapter)
 
     async def _forget_contact(self, ref: Ref) -> None:
         self._journal.drop(CONTACT)
-        await self._contacts.forget(self._target.connection, self._caller(), ref)
+        await self._contacts.forget(self._connection, self._caller(), ref)
 
     def key(self, slot: str) -> str:
         """What is left in the CRM, so that the record is found again."""
-        return f"{self._target.connection.id}:{self._journal.work.call_sid}:{slot}"
+        return f"{self._connection.id}:{self._journal.work.call_sid}:{slot}"
 
     # --- writes without a verdict ---
 
-    async def _look_at_once(self, step: Step, row: StepRow, parent: Ref) -> Ref:
+    async def _look_at_once(self, step: Step, parent: Ref) -> Ref:
         """Found, it is done; not found proves nothing before the CRM had its time to settle."""
-        row.settle_at = self._clock.now() + self._adapter.settle_s
-        self._set(row)
+        settle_at = self._clock.now() + self._adapter.settle_s
+        self._journal.settles(step.slot, settle_at)
         if self._adapter.lookup.get(step.kind, "none") != "none":
             try:
                 found = await self._adapter.find_by_key(step.kind, self.key(step.slot), parent)
@@ -292,7 +310,7 @@ class Attempt:
                 return found
         raise Waiting(
             "the CRM did not say whether it wrote the record; it is looked for before it is written again",
-            until=row.settle_at,
+            until=settle_at,
             state="retrying",
             failed=True,
         )
@@ -313,9 +331,7 @@ class Attempt:
             except CannotTell:
                 cannot_tell = True
         if found is not None:
-            done = self._journal.done(step.slot, found, row.subject or "")
-            self._set(done)
-            return done
+            return self._journal.done(step.slot, found, row.subject or "")
         if begun < settle_at:
             words = "a record may have been written; it is looked for before it is written again"
             raise Waiting(words, until=settle_at, state="retrying")
@@ -324,37 +340,23 @@ class Attempt:
         return None
 
     def _unsure(self, kind: Kind) -> str:
-        return self._target.connection.options.unsure or ("repeat" if kind in _REPEATED else "ask")
+        return self._connection.options.unsure or ("repeat" if kind in _REPEATED else "ask")
 
     # --- update ---
 
     async def _update(self, step: Step, row: StepRow, entry: Entry) -> bool:
         ref = ref_of(row)
         assert ref is not None
-        adapter = self._adapter
-        if step.kind in _FIXED or (step.kind == "note" and not isinstance(adapter, EditableNotes)):
+        if step.kind in _FIXED or (step.kind == "note" and not isinstance(self._adapter, EditableNotes)):
             return await self._further(step, entry)
-        left_out = self._left_out(step.slot)
-        refusal: Rejected | None = None
-        for _ in range(_TIMES_SENT):
-            sending = without(entry, left_out)
-            row = await self._journal.start(step.slot, step.kind, self._digest(step, entry), sending, "update")
-            try:
-                await self._records.change(step.kind, self.key(step.slot), ref, sending, row.subject or "")
-            except NotFound:
-                return self._gone(step.slot)
-            except Rejected as error:
-                refusal = error
-                refused = optional(sending, error.parts)
-                if not refused:
-                    break
-                left_out |= refused
-                self._leave_out(row, left_out, error.message)
-                continue
-            self._keep(step.slot, ref, entry)
-            return True
-        assert refusal is not None
-        raise refusal
+        key = self.key(step.slot)
+        try:
+            await self._send(
+                step, entry, "update", lambda sending, was: self._records.change(step.kind, key, ref, sending, was)
+            )
+        except NotFound:
+            return self._gone(step.slot)
+        return self._keep(step.slot, ref, entry)
 
     async def _further(self, step: Step, entry: Entry) -> bool:
         """Where a record cannot be edited, what changed becomes a further note or message, once."""
@@ -377,62 +379,12 @@ class Attempt:
         if row is not None and row.state in ("done", "started"):
             return True
         if row is None or row.ref_id != ref.id or row.state != "adopted":
-            self._set(StepRow(step.slot, step.kind, "adopted", ref_id=ref.id, url=ref.url, version=self._version))
+            self._journal.adopted(step.slot, step.kind, ref)
         return True
 
     async def _adopt_open(self, step: Step, contact: Ref, entry: Entry) -> bool:
         found = await self._records.find_open(step.kind, contact, entry.agent)
         if found is None:
             return False
-        self._set(
-            StepRow(
-                step.slot, step.kind, "adopted", reason="open", ref_id=found.id, url=found.url, version=self._version
-            )
-        )
+        self._journal.adopted(step.slot, step.kind, found, "open")
         return True
-
-    # --- rows ---
-
-    @property
-    def _version(self) -> int:
-        return self._journal.work.version
-
-    def _set(self, row: StepRow) -> None:
-        self._journal.set(row)
-
-    def _render(self, step: Step, known: Mapping[str, Any]) -> Entry:
-        done = render(step, known, self._target)
-        for warning in done.warnings:
-            self.ended.warn(warning)
-        return done.entry
-
-    def _keep(self, slot: str, ref: Ref, entry: Entry) -> None:
-        row = self._journal.done(slot, ref, entry.subject)
-        if row.warning:
-            self.ended.warn(f"{slot}: {row.warning}")
-        self._set(row)
-
-    def _left_out(self, slot: str) -> frozenset[str]:
-        row = self._journal.steps.get(slot)
-        return frozenset(json.loads(row.left_out)) if row is not None else frozenset()
-
-    def _leave_out(self, row: StepRow, parts: frozenset[str], said: str) -> None:
-        row.left_out = json.dumps(sorted(parts))
-        row.warning = f"written without {', '.join(sorted(parts))}: {said}"
-
-    def _nothing_written(self, row: StepRow) -> None:
-        self._set(replace(row, state="failed", doing=None, settle_at=None, version=self._version))
-
-    def _gone(self, slot: str) -> bool:
-        row = self._journal.steps[slot]
-        self._set(replace(row, state="gone", doing=None, settle_at=None, version=self._version))
-        self.ended.warn(f"{slot}: {_GONE}")
-        return False
-
-    def _kill(self, step: Step, reason: str, words: str) -> bool:
-        row = self._journal.steps.get(step.slot) or StepRow(step.slot, step.kind, "dead")
-        self._set(
-            replace(row, state="dead", doing=None, reason=reason, error=words, settle_at=None, version=self._version)
-        )
-        self.ended.dead = self.ended.dead or (reason, words)
-        return False

@@ -10,11 +10,10 @@ from typing import Any, Final
 
 from connector.adapter import Adapter, Entry, Files
 from connector.clock import Clock
-from connector.exotel.model import Call
 from connector.exotel.recordings import File, RecordingTrouble
 from connector.pipeline.delivery.journal import Journal
 from connector.pipeline.delivery.outcome import Ended
-from connector.pipeline.delivery.plan import Target, available_by, recording_of
+from connector.pipeline.delivery.story import Story
 from connector.pipeline.recordings.fetch import LATE_S, Recordings
 from connector.pipeline.recordings.links import FILE, Links, file_name
 from connector.store.queries.deliveries import StepRow
@@ -32,29 +31,32 @@ class FileSlot:
     """The file of one delivery's call."""
 
     def __init__(
-        self, target: Target, adapter: Adapter[Any], call: Call, journal: Journal, recordings: Recordings, clock: Clock
+        self, story: Story, adapter: Adapter[Any], journal: Journal, recordings: Recordings, clock: Clock
     ) -> None:
-        self._target = target
+        self._story = story
         self._adapter = adapter
-        self._call = call
         self._journal = journal
         self._recordings = recordings
         self._clock = clock
 
     @property
     def _links(self) -> Links:
-        assert self._target.links is not None, "an attempt has links"
-        return self._target.links
+        links = self._story.target.links
+        assert links is not None, "an attempt has links"
+        return links
 
     @property
     def _url(self) -> str:
-        url = recording_of(self._call, self._target)
-        assert url is not None, "the file is planned where there is a recording"
-        return url
+        assert self._story.recording is not None, "the file is planned where there is a recording"
+        return self._story.recording
+
+    @property
+    def _call_sid(self) -> str:
+        return self._story.call.call_sid or ""
 
     def entry(self) -> Entry:
         """What the journal keeps of the file: its name in the CRM, and ours for the recording."""
-        return Entry(subject=file_name(self._call.call_sid or "", self._url), text=self._links.row(self._url).name)
+        return Entry(subject=file_name(self._call_sid, self._url), text=self._links.row(self._url).name)
 
     @contextmanager
     def turn(self, ended: Ended) -> Iterator[bool]:
@@ -77,10 +79,9 @@ class FileSlot:
     async def fetch(self, ended: Ended) -> File | None:
         """The file; None where it is waited for, or is not to come."""
         assert isinstance(self._adapter, Files), "the file is planned for adapters that take files"
-        call_sid = self._call.call_sid or ""
+        tenant, most = self._story.target.tenant, self._adapter.largest_file
         try:
-            most = self._adapter.largest_file
-            return await self._recordings.whole(self._target.tenant, call_sid, self._url, most)
+            return await self._recordings.whole(tenant, self._call_sid, self._url, most)
         except RecordingTrouble as trouble:
             at = self._next_look(trouble)
             if at is None:
@@ -95,8 +96,7 @@ class FileSlot:
         row = self._journal.steps.get(FILE)
         if row is not None and row.ref_id is not None:
             return  # an earlier recording of the call is there
-        version = self._journal.work.version
-        self._journal.set(StepRow(FILE, "file", "skipped", warning=words, version=version))
+        self._journal.skipped(FILE, "file", words)
         if not self._links.no_file:
             ended.look_again(self._clock.now())
 
@@ -109,8 +109,8 @@ class FileSlot:
         """When a file that cannot be had now may be there; None where that is not to be expected."""
         if trouble.why not in ("absent", "unavailable", "unauthorized"):
             return None
-        now, over_at = self._clock.now(), self._call.terminal_at or self._call.last_event_at
-        looks = sorted({*(over_at + after_s for after_s in _LOOKS_S), available_by(self._call) + LATE_S})
+        now, over_at = self._clock.now(), self._story.call.terminal_at or self._story.call.last_event_at
+        looks = sorted({*(over_at + after_s for after_s in _LOOKS_S), self._story.available_by + LATE_S})
         later = next((at for at in looks if at > now), None)
         if later is None and trouble.why != "absent" and now < over_at + _AWAY_S:
             return now + max(_AWAY_LOOK_S, trouble.retry_after_s or 0.0)

@@ -6,6 +6,7 @@ writes name the claim's fence: a claim that was lost writes nothing.
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from connector.adapter import Entry, Ref
 from connector.adapter.http import send_before
@@ -93,35 +94,83 @@ class Journal:
         self.lease_until = lease_until
         send_before.set(send_until)
 
+    # --- what became of a slot; written with what comes next, at the latest with the finish ---
+
     def done(self, slot: str, ref: Ref, subject: str) -> StepRow:
-        """The row of a started write that came through."""
-        return replace(
-            self.steps[slot],
+        """A started write came through, or its record was found."""
+        return self._change(
+            slot,
             state="done",
-            doing=None,
             reason=None,
             kind=ref.kind,
             ref_id=ref.id,
             url=ref.url,
             subject=subject,
-            settle_at=None,
             error=None,
-            version=self.work.version,
         )
 
+    def failed(self, slot: str) -> None:
+        """The CRM holds nothing of a started write."""
+        self._change(slot, state="failed")
+
+    def settles(self, slot: str, settle_at: float) -> None:
+        """No verdict came back: the CRM is asked for the record again at this time (Unix)."""
+        self.set(replace(self.steps[slot], settle_at=settle_at))
+
+    def gone(self, slot: str) -> None:
+        """The record was deleted in the CRM."""
+        self._change(slot, state="gone")
+
+    def dead(self, slot: str, kind: str, reason: str, words: str) -> None:
+        """It is not written before a person changes something."""
+        self.steps.setdefault(slot, StepRow(slot, kind, "dead"))
+        self._change(slot, state="dead", reason=reason, error=words)
+
+    def adopted(self, slot: str, kind: str, ref: Ref, reason: str | None = None) -> None:
+        """The slot is a record that was there: a person's choice, or (`open`) the caller's open one."""
+        self.set(StepRow(slot, kind, "adopted", reason=reason, ref_id=ref.id, url=ref.url, version=self.work.version))
+
+    def moved(self, slot: str, ref: Ref) -> None:
+        """The record takes no more; what follows goes to this open one."""
+        self.set(replace(self.steps[slot], state="adopted", reason="open", ref_id=ref.id, url=ref.url))
+
+    def skipped(self, slot: str, kind: str, words: str) -> None:
+        """The CRM does not get it."""
+        self.set(StepRow(slot, kind, "skipped", warning=words, version=self.work.version))
+
+    def found(self, slot: str, ref: Ref, note: str | None) -> None:
+        """The record that others hang on, and how it was chosen."""
+        self.set(StepRow(slot, ref.kind, "done", ref_id=ref.id, url=ref.url, warning=note, version=self.work.version))
+
+    def left_out(self, slot: str) -> frozenset[str]:
+        """Parts of the entry that the CRM refused before, and that the record does without."""
+        row = self.steps.get(slot)
+        return frozenset(json.loads(row.left_out)) if row is not None else frozenset()
+
+    def leave_out(self, slot: str, parts: frozenset[str], said: str) -> None:
+        """The CRM refused these parts, and said why."""
+        words = f"written without {', '.join(sorted(parts))}: {said}"
+        self.set(replace(self.steps[slot], left_out=json.dumps(sorted(parts)), warning=words))
+
+    def drop(self, slot: str) -> None:
+        """Forgets a row that this claim learned and has not written."""
+        self.steps.pop(slot, None)
+        self._unsaved.pop(slot, None)
+
+    def _change(self, slot: str, **changes: Any) -> StepRow:
+        """Ends what a row was doing."""
+        row = replace(self.steps[slot], doing=None, settle_at=None, version=self.work.version, **changes)
+        self.set(row)
+        return row
+
     def set(self, row: StepRow) -> None:
-        """Learns a row; it is written with what comes next, at the latest with the finish."""
+        """Learns a row."""
         self.steps[row.slot] = self._unsaved[row.slot] = row
 
     def learn_recording(self, row: RecordingRow) -> None:
         """Learns what our link names; it is written with what comes next, so before the link leaves."""
         if self.work.recordings.get(row.url) != row:
             self._recording = row
-
-    def drop(self, slot: str) -> None:
-        """Forgets a row that this claim learned and has not written."""
-        self.steps.pop(slot, None)
-        self._unsaved.pop(slot, None)
 
     async def keep_contact(self, contact: ContactRow) -> None:
         """Commits a contact row. Raises `LeaseLost`."""

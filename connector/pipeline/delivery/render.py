@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -17,8 +17,10 @@ from connector.adapter.options import ChatOptions, Options
 from connector.errors import Rejected
 from connector.exotel.model import Call, Outcome, Unreached
 from connector.phone import display
-from connector.pipeline.delivery.plan import Step, Target, answered_by, heard, talk_time, uses
+from connector.pipeline.delivery.plan import Step
+from connector.pipeline.delivery.story import Story, Target
 from connector.tenants.masking import shown
+from connector.tenants.model import Tenant
 from connector.words.check import PARTS
 from connector.words.defaults import CHAT, DESK, SALES, TITLES, Words
 from connector.words.sandbox import rendered
@@ -46,16 +48,8 @@ _READ_OF_A_CALL: Final = {
 _LINE_ENDS: Final = re.compile(r"(?i)<br ?/?>|</p>|</div>")
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """Words for a record, and what a person should know about them."""
-
-    entry: Entry
-    warnings: tuple[str, ...] = ()
-
-
-def render(step: Step, known: Mapping[str, Any], target: Target) -> Rendered:
-    """The entry of a step, from the `facts` of its call. Raises `Rejected` where a template cannot be filled in."""
+def render(step: Step, known: Mapping[str, Any], target: Target) -> Entry:
+    """A step's words, from the `facts` of its call. Raises `Rejected` where a template cannot be filled in."""
     linked = step.names or Ref("ticket", "")
     known = {
         **known,
@@ -64,10 +58,9 @@ def render(step: Step, known: Mapping[str, Any], target: Target) -> Rendered:
     }
     words = (target.adapter.default_words, DESK, SALES, CHAT)
     options = target.connection.options
-    warnings = (known["recording_warning"],) if known["recording_warning"] else ()
     subject, body = _MADE_OF.get(step.part, (None, step.part))
     said = rendered(_source(body, step.variant, options, words), known, html=PARTS[body])
-    entry = Entry(
+    return Entry(
         subject=rendered(_source(subject, step.variant, options, words), known, html=False) if subject else "",
         text=_plain(said) if PARTS[body] else said,
         html=said if PARTS[body] else "",
@@ -77,12 +70,11 @@ def render(step: Step, known: Mapping[str, Any], target: Target) -> Rendered:
         if step.kind == _main_record(target)
         else {},
     )
-    return Rendered(entry, warnings if body != "body" else ())
 
 
 def _main_record(target: Target) -> str:
     """The kind of record that the tenant's `fields` belong to."""
-    if uses(target, "desk"):
+    if target.uses("desk"):
         return "ticket"
     return "call_log" if issubclass(target.adapter, Sales) else "conversation"
 
@@ -131,34 +123,30 @@ def sent(entry: Entry) -> dict[str, Any]:
     }
 
 
-def facts(call: Call, target: Target, outcome: Outcome) -> dict[str, Any]:
+def facts(story: Story) -> dict[str, Any]:
     """What templates may name of a call: plain strings, lists and dicts. Empty where nothing is known.
 
     `render` adds what a step knows: `title`, and `linked` with `id` and `url` of another record.
     """
-    tenant, connection = target.tenant, target.connection
-    number = shown(call.customer_number, tenant.country, tenant.mask)
-    agent = answered_by(call, connection.agents)
-    recording = heard(call, target)
-    talked = talk_time(call, outcome)
+    call, tenant = story.call, story.target.tenant
     return {
-        "number": number,
+        "number": shown(call.customer_number, tenant.country, tenant.mask),
         "number_label": "To" if call.direction == "outbound" else "From",
         "direction": call.direction,
-        "exophone": _exophone(call, target),
+        "exophone": _exophone(call.exophone, tenant),
         "when": _when(call, tenant.time_zone),
-        "agent": _agent(call, agent, tenant.country),
-        "outcome": _outcome(call, outcome),
+        "agent": _agent(call, story.agent, tenant.country),
+        "outcome": _outcome(call, story.outcome),
         "ended_by": call.disconnected_by or "",
         "call_sid": call.call_sid or "",
         "custom_field": call.custom_field or "",
         "digits": [{"label": d.label, "digits": d.digits} for d in call.digits],
-        "recording": recording.link,
-        "recording_left_out": recording.words,
-        "recording_warning": recording.warning,
+        "recording": story.heard.link,
+        "recording_left_out": story.heard.words,
+        "recording_warning": story.heard.warning,
         "voicemail": call.voicemail,
-        "duration": clock_time(talked) if talked else "",
-        "duration_s": talked or 0,
+        "duration": clock_time(story.talk_s) if story.talk_s else "",
+        "duration_s": story.talk_s or 0,
         "tenant": tenant.sid,
     }
 
@@ -190,11 +178,11 @@ def _who(unreached: Unreached) -> str:
     return f"the {unreached.who} {what.get(unreached.status, 'did not answer')}"
 
 
-def _exophone(call: Call, target: Target) -> str:
-    if call.exophone is None:
+def _exophone(exophone: str | None, tenant: Tenant) -> str:
+    if exophone is None:
         return ""
-    number = display(call.exophone, target.tenant.country)
-    name = target.tenant.exophones.get(call.exophone)
+    number = display(exophone, tenant.country)
+    name = tenant.exophones.get(exophone)
     return f"{name} ({number})" if name else number
 
 

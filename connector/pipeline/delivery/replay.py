@@ -16,8 +16,9 @@ from connector.adapter.options import Options
 from connector.errors import ConfigError, Rejected
 from connector.pipeline.calls.events import known, read
 from connector.pipeline.calls.fold import fold
-from connector.pipeline.delivery.plan import Step, Target, plan, settled, worded
+from connector.pipeline.delivery.plan import Step, plan
 from connector.pipeline.delivery.render import digest, facts, render, sent
+from connector.pipeline.delivery.story import Target, tell
 from connector.pipeline.recordings.links import LinkMaker
 from connector.store.queries import deliveries, retention, views
 from connector.store.queries.deliveries import StepRow, Work
@@ -172,9 +173,8 @@ def _changes(
     adapter = registry.get(connection.adapter)
     target = Target(tenant, connection, adapter, links.of(work, adapter))
     call = fold(read(work.events, tenant.country), known(tenant, target.connection))
-    planned = plan(call, target, now)
-    target = worded(target, planned)
-    of_call = facts(call, target, planned.outcome)
+    planned = plan(tell(call, target, now))
+    of_call, about = facts(planned.story), planned.story.settled()
     changes: list[dict[str, Any]] = []
     for step in planned.steps:
         row = work.steps.get(step.slot)
@@ -183,14 +183,13 @@ def _changes(
                 changes.append({"slot": step.slot, "kind": step.kind, "action": "create", "was": None, "now": None})
             continue
         try:
-            wanted = render(step, of_call, target).entry
+            wanted = render(step, of_call, target)
         except Rejected as error:
             changes.append(
                 {"slot": step.slot, "kind": step.kind, "action": "reject", "was": None, "now": error.message}
             )
             continue
-        about = settled(call, target, planned.outcome) if step.kind == "call_log" else None
-        action = _action(step, row, digest(wanted, about), wish)
+        action = _action(step, row, digest(wanted, about if step.kind == "call_log" else None), wish)
         if action is not None:
             was = json.loads(row.sent) if row is not None and row.sent else None
             changes.append({"slot": step.slot, "kind": step.kind, "action": action, "was": was, "now": sent(wanted)})

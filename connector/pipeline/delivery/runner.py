@@ -20,7 +20,6 @@ from connector.errors import (
     RateLimited,
     StoreBusy,
 )
-from connector.exotel.model import Call
 from connector.pipeline.calls.events import known, read
 from connector.pipeline.calls.fold import fold
 from connector.pipeline.calls.lacks import NOT_WRITTEN
@@ -29,7 +28,8 @@ from connector.pipeline.delivery.contacts import Contacts
 from connector.pipeline.delivery.journal import Journal
 from connector.pipeline.delivery.lacks import lack_of
 from connector.pipeline.delivery.outcome import Waiting
-from connector.pipeline.delivery.plan import Plan, Target, plan
+from connector.pipeline.delivery.plan import Plan, plan
+from connector.pipeline.delivery.story import Target, tell
 from connector.pipeline.gates.gate import Gate
 from connector.pipeline.recordings.fetch import Recordings
 from connector.store.engine.database import Database
@@ -97,7 +97,7 @@ class Runner:
             if found is None:
                 outcome = _Outcome(self._clock, work)
                 outcome.waits(self._clock.now(), "paused", "The connection is disabled.")
-                return await self._finish(outcome, None, _Told())
+                return await self._finish(outcome, Journal(self._db, work, self._clock, 0))
             return await self._attempt(work, *found)
         except LeaseLost:
             log.info("the claim was lost", extra={"delivery": work.id, "call_sid": work.call_sid})
@@ -118,16 +118,15 @@ class Runner:
         journal = Journal(self._db, work, self._clock, adapter.settle_s)
         send_before.set(self._clock.monotonic() + (work.lease_until - self._clock.now()) - adapter.settle_s)
         look_first = self._restored_at is not None and work.call_created_at <= self._restored_at
-        call: Call | None = None
         planned: Plan | None = None
         attempt: Attempt | None = None
         try:
             call = fold(read(work.events, target.tenant.country), known(target.tenant, target.connection))
-            planned = plan(call, target, self._clock.now())
+            planned = plan(tell(call, target, self._clock.now()))
             attempt = Attempt(
-                target, adapter, call, journal, self._contacts, self._recordings, self._clock, look_first=look_first
+                planned, adapter, journal, self._contacts, self._recordings, self._clock, look_first=look_first
             )
-            await attempt.run(planned)
+            await attempt.run()
             if gate.succeeded():
                 self._owner.gate_changed(gate)
             outcome.settled(planned, attempt)
@@ -160,15 +159,10 @@ class Runner:
             outcome.dies("bug", f"A fault of the connector ({type(error).__name__}); its log has the details.")
         if attempt is not None:
             outcome.warn(attempt.ended.warnings)
-        if planned is not None and planned.not_due:
-            outcome.warn([f"{NOT_WRITTEN}{planned.not_due}"])
-        if call is not None and call.recording_missing:
-            outcome.warn([_NO_RECORDING])
+        if planned is not None:
+            outcome.learned(planned)
         outcome.revision = target.connection.revision
-        told = _Told()
-        if call is not None and planned is not None:
-            told = _Told(summary_of(call, planned), call.customer_number, lack_of(call, planned, target))
-        return await self._finish(outcome, journal, told)
+        return await self._finish(outcome, journal)
 
     def _failed(self, gate: Gate) -> None:
         if gate.failed():
@@ -186,23 +180,8 @@ class Runner:
             return True
         return False
 
-    async def _finish(self, outcome: "_Outcome", journal: Journal | None, told: "_Told") -> Result:
-        work = outcome.work
-        journal = journal or Journal(self._db, work, self._clock, 0)
-        finish = Finish(
-            state=outcome.state,
-            reason=outcome.reason,
-            due_at=outcome.due_at,
-            attempts=outcome.attempts,
-            retried_s=outcome.retried_s,
-            last_error=outcome.last_error,
-            warnings=json.dumps(outcome.warnings[-_WARNINGS_KEPT:], ensure_ascii=False),
-            revision=outcome.revision,
-            summary=told.summary,
-            customer=told.customer,
-            lack=told.lack,
-        )
-        overtaken = await journal.finish(finish)
+    async def _finish(self, outcome: "_Outcome", journal: Journal) -> Result:
+        overtaken = await journal.finish(outcome.finish())
         level = {"done": logging.INFO, "dead": logging.ERROR}.get(outcome.state, logging.DEBUG)
         if outcome.reason == "retrying":
             level = logging.WARNING
@@ -211,15 +190,6 @@ class Runner:
         if overtaken and outcome.reason not in ("retrying", "quota", "paused"):
             return Result("pending", "waiting", self._clock.now())
         return Result(outcome.state, outcome.reason, outcome.due_at)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What an attempt learned of its call; nothing where it did not come to read it."""
-
-    summary: str | None = None
-    customer: str | None = None
-    lack: Lack | None = None
 
 
 class _Outcome:
@@ -237,6 +207,10 @@ class _Outcome:
         self.last_error: str | None = None
         self.warnings: list[str] = json.loads(work.warnings)
         self.revision = work.revision
+        # What was learned of the call; nothing where the attempt did not come to read it.
+        self._summary: str | None = None
+        self._customer: str | None = None
+        self._lack: Lack | None = None
 
     def settled(self, planned: Plan, attempt: Attempt) -> None:
         """Every step had its turn."""
@@ -269,16 +243,32 @@ class _Outcome:
         """Somebody must change something."""
         self.state, self.reason, self.last_error = "dead", reason, words
 
+    def learned(self, planned: Plan) -> None:
+        """What the attempt tells of its call, however it ended."""
+        call = planned.story.call
+        if planned.not_due:
+            self.warn([f"{NOT_WRITTEN}{planned.not_due}"])
+        if call.recording_missing:
+            self.warn([_NO_RECORDING])
+        self._summary, self._customer = planned.story.summary(), call.customer_number
+        self._lack = lack_of(planned)
+
     def warn(self, words: list[str]) -> None:
         """Adds what a person should know, once."""
         self.warnings.extend(word for word in words if word not in self.warnings)
 
-
-def summary_of(call: Call, planned: Plan) -> str:
-    """The fold as lists and the API show it: `Call` as JSON, with the outcome as planned."""
-    shown = call.model_dump(
-        mode="json", exclude={"links", "agent_open", "closed", "terminal_at", "last_event_at", "first_event_at"}
-    )
-    shown["kinds"] = sorted(call.kinds)
-    shown["outcome"] = planned.outcome
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+    def finish(self) -> Finish:
+        """As the journal takes it."""
+        return Finish(
+            state=self.state,
+            reason=self.reason,
+            due_at=self.due_at,
+            attempts=self.attempts,
+            retried_s=self.retried_s,
+            last_error=self.last_error,
+            warnings=json.dumps(self.warnings[-_WARNINGS_KEPT:], ensure_ascii=False),
+            revision=self.revision,
+            summary=self._summary,
+            customer=self._customer,
+            lack=self._lack,
+        )
