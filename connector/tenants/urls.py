@@ -17,11 +17,10 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import select, update
 
 from connector.config import Config
-from connector.errors import ConfigError
 from connector.store import schema
 from connector.store.queries import trail
 from connector.store.secrets import SecretBox
-from connector.tenants.model import Directory, Tenant
+from connector.tenants.model import Tenant
 
 #: Stands where the tenant writes their own word: what a key or an input means.
 _LABEL: Final = "LABEL"
@@ -116,15 +115,6 @@ DIALECTS: Final = (
         is_open=True,
     ),
 )
-
-
-def find_tenant(directory: Directory, sid: str) -> Tenant:
-    """The tenant with this Account SID. Raises `ConfigError`, which lists those that there are."""
-    tenant = directory.tenants.get(sid)
-    if tenant is None:
-        known = ", ".join(sorted(directory.tenants)[:10]) or "none"
-        raise ConfigError(f"there is no tenant {sid!r}; known: {known}")
-    return tenant
 
 
 def rotate(sql: Sql, box: SecretBox, sid: str, who: str = "cli") -> None:
