@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from connector.access.users import ensure_operator_token
+from connector.acts.office import Office
 from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.observe.logs import server_logger
@@ -28,7 +29,7 @@ from connector.web.desk import add_desk
 from connector.web.hooks.ingress import INGRESS, Ingress, add_ingress
 from connector.web.hooks.origin import Origin
 from connector.web.hooks.query import MOST_BYTES
-from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, PIPELINE, HomeAddress
+from connector.web.keys import BOX, CLOCK, CONFIG, DATABASE, DIRECTORIES, HOME, OFFICE, PIPELINE, HomeAddress
 from connector.web.pages.recordings import add_recordings
 
 __all__ = ["BOX", "CONFIG", "DATABASE", "DIRECTORIES", "HOME", "PIPELINE", "create_app"]
@@ -101,6 +102,7 @@ async def _opened(app: web.Application, clock: Clock | None) -> AsyncIterator[No
             clock=clock,
         )
         app[PIPELINE] = await stack.enter_async_context(pipeline.running(reconcile=True))
+        app[OFFICE] = Office(config, database, app[BOX], app[DIRECTORIES], clock, app[PIPELINE])
         await stack.enter_async_context(_retention(database, app[DIRECTORIES], clock).running())
         origin = Origin(app[DIRECTORIES], config.trusted_proxies)
         app[INGRESS] = Ingress(pipeline, origin, clock)

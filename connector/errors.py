@@ -48,7 +48,7 @@ class IngressError(ConnectorError):
 
 
 class Declined(ConnectorError):
-    """What somebody asked of Exotel is not done: it is wrong, not allowed, or refused by Exotel. Nothing happened.
+    """What somebody asked for is not done: it is wrong, not allowed, or refused by Exotel. Nothing happened.
 
     `code` and `field` are those of the API's error body; `retry_at` (Unix seconds) is when it may be asked again, where
     time alone mends it.

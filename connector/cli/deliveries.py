@@ -5,24 +5,18 @@ from typing import Any
 
 import click
 
-from connector.cli.output import find_tenant_id, parse_time, print_json, print_table, utc
+from connector.acts import deliveries as acts
+from connector.acts.asker import CLI
+from connector.acts.office import Office
+from connector.cli.office import ask, in_office
+from connector.cli.output import parse_time, print_json, print_table, utc
 from connector.config import Config
-from connector.errors import ConfigError
-from connector.pipeline.delivery import replay as replaying
-from connector.pipeline.delivery.replay import Replayed, Wish
-from connector.pipeline.recordings.links import LinkMaker
-from connector.store.engine.clock import now_of
-from connector.store.opening import Store, opened
-from connector.store.queries import views
-from connector.tenants import urls
-from connector.tenants.directory import load
+from connector.pipeline.delivery.replay import Replayed
 
 
 def deliveries(config: Config, state: Any, sid: str | None, limit: int, as_json: bool) -> None:
     """`connector deliveries`."""
-    with opened(config, make=False) as store:
-        tenant_id = find_tenant_id(store.db.transact(load, store.box), sid)
-        found = store.db.transact(lambda sql: views.deliveries(sql, tenant_id, state=state, limit=limit))
+    found = ask(config, acts.list_deliveries, acts.ListDeliveries(sid, state, limit=limit))
     rows = [
         {
             "at": utc(one.updated_at),
@@ -32,7 +26,7 @@ def deliveries(config: Config, state: Any, sid: str | None, limit: int, as_json:
             "state": one.state,
             "reason": one.reason,
             "attempts": one.attempts,
-            "due_at": utc(one.due_at) if one.state == "pending" else None,
+            "due_at": utc(one.due_at) if one.due_at is not None else None,
             "last_error": one.last_error,
         }
         for one in found
@@ -61,33 +55,18 @@ def replay(
         raise click.UsageError("say either --call-sid, or --from and --to")
     begin = None if since is None else parse_time(since, "--from")
     end = None if until is None else parse_time(until, "--to")
-    with opened(config, make=False) as store:
-        directory = store.db.transact(load, store.box)
-        if tenant is None and len(directory.tenants) != 1:
-            raise click.UsageError("say --tenant SID")
-        owner = urls.find_tenant(directory, tenant or next(iter(directory.tenants)))
-        one = owner.connection(connection) if connection is not None else None
-        if connection is not None and one is None:
-            known = ", ".join(c.name for c in owner.connections) or "none"
-            raise ConfigError(f"{owner.sid} has no connection {connection!r}; known: {known}")
-        if call_sid is not None and not store.db.transact(views.has_call, owner.id, call_sid):
-            if store.db.transact(views.pruned_call, owner.id, call_sid) is not None:
-                raise ConfigError(replaying.PRUNED)
-            raise ConfigError(f"{owner.sid} has no call {call_sid!r}")
-        wish = Wish(owner.id, call_sid, begin, end, one.id if one else None, recreate)
-        now = store.db.transact(now_of)
-        if dry_run:
-            found = store.db.transact(replaying.preview, directory, wish, now, _links(config, store))
-            found = store.db.transact(replaying.without_numbers, owner, found)
-        else:
-            (found,) = store.db.transact(replaying.enqueue, [(directory, wish, now)])
-    _say_replayed(found, dry_run, as_json)
 
+    async def write_again(office: Office) -> list[Replayed]:
+        sid = tenant
+        if sid is None:
+            known = list((await office.directory()).tenants)
+            if len(known) != 1:
+                raise click.UsageError("say --tenant SID")
+            sid = known[0]
+        wish = acts.WriteAgain(sid, call_sid, begin, end, connection, dry_run, recreate)
+        return await acts.replay(office, CLI, wish)
 
-def _links(config: Config, store: Store) -> LinkMaker:
-    return LinkMaker(
-        store.box, lambda adapter: config.public_url or (config.home_url if adapter.read_at_home else None)
-    )
+    _say_replayed(in_office(config, write_again), dry_run, as_json)
 
 
 def _say_replayed(found: Sequence[Replayed], dry_run: bool, as_json: bool) -> None:

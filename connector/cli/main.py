@@ -13,9 +13,12 @@ import click
 
 from connector import __version__
 from connector.config import Config
-from connector.errors import ConfigError, ConnectorError
+from connector.errors import ConfigError, ConnectorError, Declined
 
 # Modules are imported by the command that needs them: `--help` should not wait for a web server.
+
+#: Codes of refusals that are wrong use: what was named is not there, or cannot be.
+_WRONG_USE = frozenset({"invalid", "not_found", "pruned", "unknown_connection"})
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,6 +37,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _fail(error.format_message(), 1)
     except ConfigError as error:
         return _fail(error.message, 2)
+    except Declined as error:
+        return _fail(error.message, 2 if error.code in _WRONG_USE else 1)
     except ConnectorError as error:
         return _fail(error.message, 1)
     except (click.Abort, KeyboardInterrupt):
@@ -132,9 +137,9 @@ def hook(tenant: str, rotate: bool) -> None:
 @click.option("--sid", help="Account SID in recording links, where the URL does not tell it.")
 def simulate(url: str, calls: int, rate: float, mix: str | None, sid: str | None) -> None:
     """Play call flows as Exotel would, against the hook URL of any running connector."""
-    from connector.cli import tenants
+    from connector.cli.simulate import simulate
 
-    raise click.exceptions.Exit(0 if tenants.simulate(url, calls, rate, mix, sid) else 1)
+    raise click.exceptions.Exit(0 if simulate(url, calls, rate, mix, sid) else 1)
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
@@ -233,11 +238,11 @@ def agents(as_json: bool, **wish: Any) -> None:
     Three hands write it: the tenant file owns the agents that it names, an import those that it changed, a sync the
     rest. Exit code 1: a line was refused, and says why; the others were written.
     """
-    from connector.cli import calls
+    from connector.cli.agents import agents
 
     if sum((wish["sync"], wish["file"] is not None, wish["export"])) > 1:
         raise click.UsageError("say one of --sync, --import and --export")
-    raise click.exceptions.Exit(0 if calls.agents(_config(), as_json=as_json, **wish) else 1)
+    raise click.exceptions.Exit(0 if agents(_config(), as_json=as_json, **wish) else 1)
 
 
 @cli.command()
@@ -248,9 +253,9 @@ def agents(as_json: bool, **wish: Any) -> None:
 @_as_json
 def device(as_json: bool, state: str, **wish: Any) -> None:
     """Switch a phone of AGENT (e-mail, number or CRM id) on or off at Exotel; one is on at a time."""
-    from connector.cli import calls
+    from connector.cli.agents import device as switch
 
-    calls.device(_config(), on=state == "on", as_json=as_json, **wish)
+    switch(_config(), on=state == "on", as_json=as_json, **wish)
 
 
 @cli.command()

@@ -11,10 +11,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from connector.simulate import play
-from connector.tenants import urls
-from connector.tenants.model import Directory
-
 _WIDE: Final = 500
 
 
@@ -42,8 +38,6 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]], what: str) 
 
 
 _SPAN: Final = re.compile(r"(\d+)([smhd])")
-
-
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -59,19 +53,11 @@ def parse_time(text: str, option: str) -> float:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
-def find_tenant_id(directory: Directory, sid: str | None) -> int | None:
-    return None if sid is None else urls.find_tenant(directory, sid).id
-
-
-def failed(summary: play.Summary) -> str:
-    failed = summary.sent - summary.accepted
-    reasons = ", ".join(f"{count} x {reason}" for reason, count in summary.failures.most_common())
-    return f"{failed} failed" + (f" ({reasons})" if reasons else "")
-
-
 def lines_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """Records in the cell of a table, one a line."""
     return "\n".join(f"{one['connection']}: {one['kind']} {one['id']} {one['url'] or ''}".rstrip() for one in records)
 
 
 def utc(at: float) -> str:
+    """Unix seconds as `2026-01-31T09:30:00Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

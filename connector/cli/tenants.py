@@ -1,105 +1,52 @@
-"""Commands about tenants, people and the store: apply, check, hook, simulate, adapters, user, rekey."""
+"""`connector apply`, `check`, `hook`, `adapters`, `user` and `rekey`."""
 
-import asyncio
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from connector.access import users
-from connector.adapter import registry
-from connector.cli.output import failed, print_json, print_table
+from connector.acts import connections as acts
+from connector.acts import people
+from connector.cli.office import ask
+from connector.cli.output import print_json, print_table
 from connector.config import Config
 from connector.serve.process import locked
-from connector.simulate import play
-from connector.simulate.target import parse_target
-from connector.store.opening import opened
-from connector.store.queries import recordings as recording_queries
-from connector.store.queries.regions import keep_regions
-from connector.store.secrets import rekey as reseal
-from connector.tenants import apply as applying
-from connector.tenants import check as checking
-from connector.tenants import urls
-from connector.tenants.directory import load
+from connector.tenants import file as files
+from connector.tenants.check import Finding
 
 
 def apply(config: Config, file: Path, prune: bool) -> None:
     """`connector apply`."""
-    with opened(config, make=True) as store:
-        applied = applying.apply_file(file, store.db, store.box, os.environ, prune)
-        for change in applied.changes:
-            click.echo(change)
-        if not applied.changes:
-            click.echo("Nothing changed.")
-        directory = store.db.transact(load, store.box)
-        touched = set(applied.connections)
-        for tenant in directory.tenants.values():
-            new = [one for one in tenant.connections if (tenant.sid, one.name) in touched and one.enabled]
-            for warning in asyncio.run(checking.prepare(tenant, new, store.box, config)):
-                _warn(warning)
-        _warn(checking.lost_without_address(directory.tenants.values(), config))
+    changed = ask(config, acts.apply, acts.ApplyFile(files.read(file, os.environ), prune), make=True)
+    _say(changed.changes or ["Nothing changed."])
+    _warn(changed.warnings)
 
 
 def check(config: Config, sid: str) -> bool:
     """`connector check`; returns whether nobody has to do anything."""
-    with opened(config, make=False) as store:
-        tenant = urls.find_tenant(store.db.transact(load, store.box), sid)
-
-        def keep_region(region: str) -> None:
-            store.db.transact(keep_regions, [(tenant.id, region)])
-
-        async def look() -> bool:
-            fine = True
-            async for finding in checking.check_tenant(tenant, store.box, config, keep_region):
-                fine &= finding.is_fine
-                _say_finding(finding)
-            return fine
-
-        fine = asyncio.run(look())
-        _warn(checking.lost_without_address([tenant], config))
-    click.echo()
-    for line in urls.describe(tenant, config):
-        click.echo(line)
-    return fine
+    proof = ask(config, acts.check_tenant, acts.CheckTenant(sid, _say_finding))
+    _warn(proof.warnings)
+    _say(["", *proof.urls])
+    return proof.is_fine
 
 
 def hook(config: Config, sid: str, rotate: bool) -> None:
     """`connector hook`."""
-    with opened(config, make=False) as store:
-        directory = store.db.transact(load, store.box)
-        tenant = urls.find_tenant(directory, sid)
-        if rotate:
-            store.db.transact(urls.rotate, store.box, sid)
-            tenant = urls.find_tenant(store.db.transact(load, store.box), sid)
-    for line in urls.describe(tenant, config):
-        click.echo(line)
-
-
-def simulate(url: str, calls: int, rate: float, mix: str | None, sid: str | None) -> bool:
-    """`connector simulate`; returns whether every request was accepted."""
-    target, weights = parse_target(url), play.parse_mix(mix)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("Playing calls", total=calls)
-        summary = asyncio.run(
-            play.simulate(target, calls=calls, rate=rate, mix=weights, sid=sid, on_call=lambda: progress.advance(task))
-        )
-    click.echo(f"{calls} calls, {summary.sent} requests: {summary.accepted} accepted, {failed(summary)}")
-    latencies = ", ".join(f"p{percent} {summary.percentile_ms(percent):.1f} ms" for percent in (50, 95, 99))
-    click.echo(f"Answered within: {latencies}")
-    return summary.accepted == summary.sent
+    _say(ask(config, acts.rotate_hook if rotate else acts.show_hooks, acts.ShowHooks(sid)))
 
 
 def adapters(as_json: bool) -> None:
     """`connector adapters`."""
-    rows = []
-    for name, adapter in registry.adapters().items():
-        settings = ", ".join(adapter.settings_model.model_fields)
-        families = ", ".join(registry.families(adapter))
-        rows.append({"name": name, "title": adapter.title, "families": families, "settings": settings})
+    rows = [
+        {
+            "name": one.name,
+            "title": one.title,
+            "families": ", ".join(one.families),
+            "settings": ", ".join(one.settings),
+        }
+        for one in acts.installed()
+    ]
     if as_json:
         print_json(rows)
         return
@@ -108,37 +55,29 @@ def adapters(as_json: bool) -> None:
 
 def user_add(config: Config, name: str, token: bool, sid: str | None, *, numbers: bool = False) -> None:
     """`connector user add`."""
-    with opened(config, make=True) as store:
-
-        def add(sql: Any) -> str | None:
-            user_id = users.add_user(sql, name, sid)
-            return users.add_token(sql, user_id, numbers=numbers) if token else None
-
-        made = store.db.transact(add)
+    made = ask(config, people.add_user, people.AddUser(name, sid, token, numbers), make=True)
     click.echo(f"Added {name}." if made is None else made)
 
 
 def rekey(config: Config) -> None:
     """`connector rekey`."""
-    with opened(config, make=False) as store:
-        if config.secret_key is None:
-            # A running service holds the key file's old key and could not open what is sealed from now on.
-            with locked(config):
-                count = reseal(config, store.db)
-        else:
-            count = reseal(config, store.db)
-        links = store.db.transact(recording_queries.count_links)
-    click.echo(f"Sealed {count} values with the newest key.")
-    if links and config.secret_key is None:
+    done = ask(config, people.rekey, people.Rekey(lambda: locked(config)))
+    click.echo(f"Sealed {done.values} values with the newest key.")
+    if done.links_ended:
         click.echo("Links to recordings ended with the old key: `connector replay` writes new ones into the CRMs.")
 
 
-def _warn(words: str | None) -> None:
-    if words is not None:
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for words in warnings:
         click.echo(f"connector: warning: {words}", err=True)
 
 
-def _say_finding(finding: checking.Finding) -> None:
+def _say_finding(finding: Finding) -> None:
     mark = click.style("ok  ", fg="green") if finding.is_good else click.style("FAIL", fg="red")
     click.echo(f"{mark}  {finding.what}: {finding.words}")
     for missing in finding.missing:

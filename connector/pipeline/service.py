@@ -24,13 +24,13 @@ from connector.pipeline.applets.routing import Routing
 from connector.pipeline.calls.accept import WAIT_S, Received, event_of, store
 from connector.pipeline.click_to_call.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.click_to_call.unsure import Unsure
-from connector.pipeline.click_to_call.wish import Wish
+from connector.pipeline.click_to_call.wish import DialWish
 from connector.pipeline.completeness.intake import Intake
 from connector.pipeline.completeness.reconcile import Reconciler
 from connector.pipeline.delivery import replay as replaying
 from connector.pipeline.delivery.contacts import Contacts
 from connector.pipeline.delivery.dispatch import CAP, SLOTS, Dispatcher
-from connector.pipeline.delivery.replay import Replayed
+from connector.pipeline.delivery.replay import Replayed, ReplayWish
 from connector.pipeline.delivery.runner import Result, Runner
 from connector.pipeline.delivery.story import Target
 from connector.pipeline.gates.accounts import Accounts
@@ -306,7 +306,7 @@ class Pipeline:
         """Lets a paused account's work through again."""
         await self.accounts.resume(account)
 
-    async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
+    async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
         return await self._parts.placing.place(tenant, wish, who)
 
@@ -322,7 +322,7 @@ class Pipeline:
         recreate: bool = False,
     ) -> list[Replayed]:
         """Plans calls anew under the newest options; see `pipeline.replay`."""
-        wish = replaying.Wish(tenant_id, call_sid, since, until, connection_id, recreate)
+        wish = ReplayWish(tenant_id, call_sid, since, until, connection_id, recreate)
         if dry_run:
             return await self._db.read(
                 replaying.preview, self._directories.current, wish, self._clock.now(), self._links

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from connector.adapter import Agent
 from connector.adapter.options import Options
+from connector.errors import Declined
 from connector.tenants.applets import Applets
 from connector.tenants.hours import Hours
 from connector.tenants.masking import Mask
@@ -109,6 +110,28 @@ class Tenant:
     def connection(self, name: str) -> Connection | None:
         """The connection of this name, enabled or not."""
         return next((c for c in self.connections if c.name == name), None)
+
+    def known_connection(self, name: str) -> Connection:
+        """The connection of this name, enabled or not. Raises `Declined`."""
+        found = self.connection(name)
+        if found is None:
+            known = ", ".join(one.name for one in self.connections) or "none"
+            raise Declined(
+                "unknown_connection", f"{self.sid} has no connection {name!r}; known: {known}.", "connection"
+            )
+        return found
+
+    def enabled_connection(self, name: str | None) -> Connection:
+        """The enabled connection of this name; without a name the only one that is enabled. Raises `Declined`."""
+        enabled = [one for one in self.connections if one.enabled]
+        found = [one for one in enabled if name in (None, one.name)]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(one.name for one in enabled) or "none"
+        if name is None:
+            raise Declined("invalid", f"Say of which connection; {self.sid} has: {known}.", "connection")
+        words = f"{self.sid} has no enabled connection {name!r}; known: {known}."
+        raise Declined("unknown_connection", words, "connection")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,11 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import select, update
 
 from connector.config import Config
-from connector.errors import ConfigError
 from connector.exotel.urls import path_of
 from connector.store import schema
 from connector.store.queries import trail
 from connector.store.secrets import SecretBox
-from connector.tenants.model import Directory, Tenant
+from connector.tenants.model import Tenant
 
 #: Stands where the tenant writes their own word: what a key or an input means.
 _LABEL: Final = "LABEL"
@@ -91,15 +90,6 @@ DIALECTS: Final = (
     DocumentedUrls("Freshsales and Freshchat", "freshworks", ("freshsales", "freshchat"), is_open=True),
     DocumentedUrls("Zoho", "zoho", ("zoho_crm", "zoho_desk"), is_open=True),
 )
-
-
-def find_tenant(directory: Directory, sid: str) -> Tenant:
-    """The tenant with this Account SID. Raises `ConfigError`, which lists those that there are."""
-    tenant = directory.tenants.get(sid)
-    if tenant is None:
-        known = ", ".join(sorted(directory.tenants)[:10]) or "none"
-        raise ConfigError(f"there is no tenant {sid!r}; known: {known}")
-    return tenant
 
 
 def rotate(sql: Sql, box: SecretBox, sid: str, who: str = "cli") -> None:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from connector.acts.office import Office
 from connector.adapter import Adapter
 from connector.clock import Clock
 from connector.config import Config
@@ -48,3 +49,4 @@ DATABASE: Final = web.AppKey("database", Database)
 BOX: Final = web.AppKey("box", SecretBox)
 DIRECTORIES: Final = web.AppKey("directories", Directories)
 PIPELINE: Final = web.AppKey("pipeline", Pipeline)
+OFFICE: Final = web.AppKey("office", Office)

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from connector.config import Config
 from connector.pipeline.calls.accept import Received
 from connector.pipeline.service import Pipeline
-from connector.serve import run
+from connector.serve.process import run
 from connector.store.engine.database import Database
 from connector.store.secrets import open_box
 from connector.tenants.directory import Directories

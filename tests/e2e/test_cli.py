@@ -150,7 +150,7 @@ def test_recordings_are_listed_and_withdrawn(tmp_path: Path) -> None:
     assert connector("apply", "t.yaml", cwd=tmp_path, env={"EXOTEL_TOKEN": "t"}).returncode == 0
     assert connector("recordings", "exotel535", cwd=tmp_path).stdout == "No recordings.\n"
     refused = connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
-    assert (refused.returncode, refused.stderr) == (2, "connector: exotel535 has no recording of a call 'c1'\n")
+    assert (refused.returncode, refused.stderr) == (2, "connector: exotel535 has no recording of a call 'c1'.\n")
     with sqlite3.connect(tmp_path / "connector.db") as sql:
         sql.execute("insert into call (id, tenant_id, call_sid, created_at) values (1, 1, 'c1', 0)")
         row = "1, 1, 'https://recordings.exotel.com/exotelrecordings/exotel535/c1.mp3', 'ready', 9, '0a'"

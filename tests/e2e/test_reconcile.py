@@ -121,7 +121,7 @@ async def test_a_backfill_that_is_interrupted_goes_on_where_it_was(tmp_path: Pat
     ("arguments", "words"),
     [
         ("backfill {sid} --from 300d", "more than six months ago"),
-        ("backfill {sid} --from 1d --to 2d", "--to is not after --from"),
+        ("backfill {sid} --from 1d --to 2d", "`to` is not after `from`"),
         ("backfill {sid}", "Missing option '--from'"),
         ("statement {sid} --day yesterday", "--day takes a day"),
         ("statement nobody", "nobody"),

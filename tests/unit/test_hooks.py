@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from connector.errors import ConfigError
 from connector.exotel.parse import kind_of
 from connector.exotel.urls import URLS
 from connector.simulate.target import parse_target
 from connector.tenants import urls
-from connector.tenants.directory import load
 from tests.unit.conftest import Shop
 
 pytestmark = pytest.mark.usefixtures("both_databases")
@@ -70,11 +68,6 @@ def test_rotation_replaces_the_token_for_good(shop: Shop) -> None:
     assert rotated != "hook-token"
     shop.apply()
     assert shop.tenant.hook_token.get_secret_value() == rotated
-
-
-def test_an_unknown_tenant_is_named(shop: Shop) -> None:
-    with pytest.raises(ConfigError, match="no tenant 'nope'; known: exotel535"):
-        urls.find_tenant(shop.db.transact(load, shop.box), "nope")
 
 
 def test_a_printed_url_is_one_that_simulate_takes(shop: Shop) -> None:

@@ -11,20 +11,23 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Connection, select, text
 
+from connector.acts.calls import read_event
+from connector.acts.office import Office
 from connector.clock import SYSTEM
+from connector.config import Config
 from connector.errors import StoreBusy
 from connector.pipeline.delivery.replay import Replayed
 from connector.pipeline.service import Pipeline
 from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.queries import views
+from connector.store.secrets import SecretBox
 from connector.tenants.directory import Directories
 from connector.tenants.masking import Mask
 from connector.tenants.model import Directory
-from connector.web import shown
 from connector.web.answers import json_errors
 from connector.web.api.routes import OPERATIONS, add_api
-from connector.web.keys import CLOCK, DATABASE, DIRECTORIES, PIPELINE
+from connector.web.keys import CLOCK, DATABASE, OFFICE
 from tests.web.stored import AT, MINE, PRUNED, SECRETS, THEIRS, TOKENS, call_sid, filled
 from tests.web.stubs import Client, StubDirectories, client_of, tenant
 
@@ -86,11 +89,11 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     app = web.Application(middlewares=[json_errors])
     add_api(app)
     directories = StubDirectories(tenant(MINE, 1), tenant(THEIRS, 2, hook="other"))
-    app[DIRECTORIES] = cast(Directories, directories)
-    app[PIPELINE] = cast(Pipeline, replay)
+    box, means = cast(SecretBox, None), cast(Pipeline, replay)
     async with db.running():
         app[DATABASE] = db
         app[CLOCK] = SYSTEM
+        app[OFFICE] = Office(Config(), db, box, cast(Directories, directories), SYSTEM, means)
         async with client_of(app) as client:
             yield Api(client, db, replay, directories)
 
@@ -120,13 +123,23 @@ class TestWhoSeesWhat:
         ("PUT", "/api/v1/devices", {"tenant": MINE, "agent": "a@acme.example", "on": True}),
         ("POST", "/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)}),
         ("DELETE", f"/api/v1/recordings/{call_sid(1)}", {"tenant": MINE}),
+        ("GET", "/api/v1/recordings", {"tenant": MINE}),
+        ("POST", "/api/v1/agents/sync", {"tenant": MINE}),
         ("GET", "/api/v1/statement", {"tenant": MINE}),
         ("GET", "/metrics", {}),
     )
 
     def test_every_operation_is_walked(self) -> None:
         walked = {(method, path.replace(call_sid(1), "{call_sid}")) for method, path, _ in self.ASKED}
-        assert walked == {(one.method, one.path) for one in OPERATIONS} | {("GET", "/metrics")}
+        of_nobody = {("GET", "/api/v1/adapters")}
+        assert walked | of_nobody == {(one.method, one.path) for one in OPERATIONS} | {("GET", "/metrics")}
+
+    async def test_what_is_installed_is_for_whoever_has_a_token(self, api: Api) -> None:
+        assert refused(await api.get("/api/v1/adapters", None)) == (401, "unauthorized", None)
+        _, body = await api.get("/api/v1/adapters", TOKENS.stranger)
+        (local,) = [one for one in body["adapters"] if one["name"] == "local"]
+        assert (local["title"], local["settings"]) == ("Local desk", ["base_url"])
+        assert "Desk" in local["families"]
 
     @pytest.mark.parametrize(("method", "path", "asked"), ASKED)
     @pytest.mark.parametrize("token", [None, "", "ctk_wrong", TOKENS.revoked, "operator"])
@@ -344,9 +357,9 @@ class TestMaskedNumbers:
 
 def test_an_event_that_is_no_request_of_exotels_is_shown_as_it_is() -> None:
     row = views.EventRow("linked", "agent", "support", "POST", "a=1", None, b"", AT)
-    assert shown.event(row, "IN").facts is None
+    assert read_event(row, "IN").facts is None
     row = views.EventRow("dance", "exotel", None, "GET", "a=1", None, None, AT)
-    event = shown.event(row, "IN")
+    event = read_event(row, "IN")
     assert (event.kind, event.facts, event.raw) == ("dance", None, {"a": "1"})
 
 

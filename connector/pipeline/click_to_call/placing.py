@@ -30,7 +30,7 @@ from connector.exotel.api import Exotel
 from connector.exotel.token import is_token, new_token
 from connector.exotel.wire import IST
 from connector.pipeline.calls.accept import Received
-from connector.pipeline.click_to_call.wish import Wish, dial_of
+from connector.pipeline.click_to_call.wish import DialWish, dial_of
 from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Binding, NewPlacement, Placement, Verdict
@@ -66,7 +66,7 @@ class Placing:
         self._clock = clock
         self._under_way: set[asyncio.Task[Placement]] = set()
 
-    async def place(self, tenant: Tenant, wish: Wish, who: str) -> Placement:
+    async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call, or gives the one that was placed under the same idempotency key.
 
         Its state is `placed`, or `unknown` where nobody can tell yet. Raises `Declined`, and `StoreBusy` before
@@ -250,6 +250,6 @@ def _again(earlier: Placement, asked: str) -> Placement:
     return earlier
 
 
-def _digest(wish: Wish) -> str:
+def _digest(wish: DialWish) -> str:
     asked = [wish.connection, wish.agent, wish.number, wish.custom_field]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

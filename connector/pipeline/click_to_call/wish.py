@@ -15,7 +15,7 @@ from connector.tenants.model import Connection, Tenant
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DialWish:
     """A call as it is asked for: an agent of a connection (CRM id, e-mail or number), and any number."""
 
     connection: str
@@ -37,9 +37,9 @@ class Dial:
     caller_id: str
 
 
-def dial_of(tenant: Tenant, wish: Wish, now: float) -> Dial:
+def dial_of(tenant: Tenant, wish: DialWish, now: float) -> Dial:
     """The call that the wish comes to at `now` (Unix seconds). Raises `Declined`."""
-    connection = get_connection(tenant, wish.connection)
+    connection = tenant.enabled_connection(wish.connection)
     agent = get_agent(connection, wish.agent, tenant.country)
     if not agent.outbound:
         raise Declined("agent_not_allowed", f"{_name(agent)} may not place calls: set outbound: true.", "agent")
@@ -53,17 +53,6 @@ def dial_of(tenant: Tenant, wish: Wish, now: float) -> Dial:
     dial = Dial(connection, agent, agent.phone, customer, _caller_id(tenant, agent))
     _now_is_allowed(tenant, now)
     return dial
-
-
-def get_connection(tenant: Tenant, name: str) -> Connection:
-    """The tenant's enabled connection of this name. Raises `Declined`."""
-    connection = tenant.connection(name)
-    if connection is None or not connection.enabled:
-        known = ", ".join(one.name for one in tenant.connections if one.enabled) or "none"
-        raise Declined(
-            "unknown_connection", f"The account has no enabled connection of this name; known: {known}.", "connection"
-        )
-    return connection
 
 
 def get_agent(connection: Connection, text: str, country: str) -> Agent:

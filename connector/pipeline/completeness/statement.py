@@ -49,6 +49,7 @@ class Statement:
     """One day of a tenant. `connections`: name -> total, of connections that are there; the tenant's own is `total`."""
 
     tenant: str
+    time_zone: str
     day: str
     total: Total
     connections: dict[str, Total]
@@ -107,6 +108,7 @@ def statement(sql: Sql, tenant: Tenant, day: date) -> Statement:
     hourly = next((one for one in sweeps.open_sweeps(sql, tenant.id) if one.kind == "hourly"), None)
     return Statement(
         tenant=tenant.sid,
+        time_zone=tenant.time_zone,
         day=day.isoformat(),
         total=shown[""],
         connections={names[id_]: total for id_, total in shown.items() if id_ in names},

@@ -31,7 +31,7 @@ PRUNED = "The call is older than the tenant's `retention.days`: what was receive
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReplayWish:
     """Which calls: one, or those first seen in a span (Unix times); of which connection, None: all enabled ones."""
 
     tenant_id: int
@@ -74,7 +74,7 @@ _ENQUEUE = text(
 )
 
 
-def enqueue(sql: Sql, rows: Sequence[tuple[Directory, Wish, float]]) -> list[list[Replayed]]:
+def enqueue(sql: Sql, rows: Sequence[tuple[Directory, ReplayWish, float]]) -> list[list[Replayed]]:
     """Opens the deliveries of the wished calls again, also for connections that they never had one for."""
     results = []
     for directory, wish, now in rows:
@@ -97,7 +97,7 @@ def enqueue(sql: Sql, rows: Sequence[tuple[Directory, Wish, float]]) -> list[lis
     return results
 
 
-def preview(sql: Sql, directory: Directory, wish: Wish, now: float, links: LinkMaker) -> list[Replayed]:
+def preview(sql: Sql, directory: Directory, wish: ReplayWish, now: float, links: LinkMaker) -> list[Replayed]:
     """What a replay would write: plan minus journal."""
     tenant = directory.tenants_by_id[wish.tenant_id]
     shown = []
@@ -148,7 +148,7 @@ def without_numbers(sql: Sql, tenant: Tenant, replayed: list[Replayed]) -> list[
     ]
 
 
-def _calls(sql: Sql, wish: Wish) -> list[tuple[int, str, float]]:
+def _calls(sql: Sql, wish: ReplayWish) -> list[tuple[int, str, float]]:
     if wish.call_sid is None and wish.since is None and wish.until is None:
         raise ConfigError("name a call, or a span of time")
     values = {
@@ -161,14 +161,14 @@ def _calls(sql: Sql, wish: Wish) -> list[tuple[int, str, float]]:
     return [(row[0], row[1], row[2]) for row in sql.execute(_CALLS, values)]
 
 
-def _connections(sql: Sql, directory: Directory, wish: Wish, call_sid: str) -> list[Connection]:
+def _connections(sql: Sql, directory: Directory, wish: ReplayWish, call_sid: str) -> list[Connection]:
     tenant = directory.tenants_by_id[wish.tenant_id]
     closed = retention.closed(sql, wish.tenant_id, call_sid)
     return [c for c in tenant.connections if c.enabled and c.id not in closed and wish.connection_id in (None, c.id)]
 
 
 def _changes(
-    tenant: Tenant, connection: Connection, work: Work, wish: Wish, now: float, links: LinkMaker
+    tenant: Tenant, connection: Connection, work: Work, wish: ReplayWish, now: float, links: LinkMaker
 ) -> list[dict[str, Any]]:
     adapter = registry.get(connection.adapter)
     target = Target(tenant, connection, adapter, links.of(work, adapter))
@@ -196,7 +196,7 @@ def _changes(
     return changes
 
 
-def _action(step: Step, row: StepRow | None, wanted: str, wish: Wish) -> str | None:
+def _action(step: Step, row: StepRow | None, wanted: str, wish: ReplayWish) -> str | None:
     there = row is not None and row.ref_id is not None
     if step.adopt is not None:
         return None if there else "adopt"

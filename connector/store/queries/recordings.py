@@ -54,6 +54,7 @@ _BY_NAME = text(f"select {_NAMED} where recording.name = :name")
 _OF_TENANT = text(
     f"select {_NAMED} where recording.tenant_id = :tenant_id and recording.name is not null"
     " and (cast(:call_sid as text) is null or call.call_sid = :call_sid)"
+    " and (cast(:before as bigint) is null or recording.id < :before)"
     " order by recording.id desc limit :limit"
 )
 _COUNT = text("select count(*) from recording where name is not null")
@@ -85,9 +86,14 @@ def named(connection: Connection, name: str) -> Named | None:
     return Named(*row) if row is not None else None
 
 
-def recordings(connection: Connection, tenant_id: int, call_sid: str | None = None, limit: int = 50) -> list[Named]:
-    """A tenant's recordings that have links, newest first; of one call where it is named."""
-    values = {"tenant_id": tenant_id, "call_sid": call_sid, "limit": limit}
+def recordings(
+    connection: Connection, tenant_id: int, call_sid: str | None = None, *, before: int | None = None, limit: int = 50
+) -> list[Named]:
+    """A tenant's recordings that have links, newest first; of one call where it is named.
+
+    `before`: id of the last one seen.
+    """
+    values = {"tenant_id": tenant_id, "call_sid": call_sid, "before": before, "limit": limit}
     return [Named(*row) for row in connection.execute(_OF_TENANT, values)]
 
 

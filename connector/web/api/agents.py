@@ -1,96 +1,167 @@
-"""The API's part for agents and their phones: `connector.web.api.routes` has its routes."""
+"""Agents and their phones."""
+
+from typing import Literal
 
 from aiohttp import web
+from pydantic import Field
 
-from connector.errors import AuthFailed, CrmError, CrmUnavailable, Declined
-from connector.exotel.api.people import People
-from connector.exotel.api.records import Device, User
-from connector.pipeline.click_to_call import devices
-from connector.pipeline.click_to_call.wish import get_connection
-from connector.store.engine.database import single
-from connector.store.queries.views import TokenRow
-from connector.tenants import agents
-from connector.tenants.agents import Owner
-from connector.tenants.model import Tenant
+from connector.acts import agents as acts
+from connector.acts import devices
+from connector.acts.asker import Asker
+from connector.acts.devices import Phones
 from connector.web.answers import Refused
-from connector.web.api.shapes import (
-    AgentLines,
-    AgentOut,
-    Agents,
-    AgentsAsked,
-    AgentsPut,
-    DeviceOut,
-    Devices,
-    DevicesAsked,
-    DeviceSet,
-    LineOut,
-)
-from connector.web.auth import the_tenant
-from connector.web.keys import DATABASE, DIRECTORIES, PIPELINE
+from connector.web.api.shapes import Asked, Shown, Sid
+from connector.web.keys import OFFICE
 
 
-async def list_agents(request: web.Request, token: TokenRow, asked: AgentsAsked) -> Agents:
+class AgentsAsked(Asked):
+    """Whose agents."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    connection: str | None = Field(default=None, description="Name of the connection; all of them without it.")
+
+
+class AgentIn(Asked):
+    """An agent. What is left out stays as it is, null clears it."""
+
+    crm_id: str = Field(max_length=128)
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = Field(default=None, description="A number in any spelling, or `sip:…`.")
+    caller_id: str | None = Field(default=None, description="The ExoPhone that customers see.")
+    outbound: bool = Field(default=False, description="May place calls.")
+    ids: dict[str, str] | None = None
+    remove: bool = False
+
+
+class AgentsPut(AgentsAsked):
+    """Agents of one connection to be added, changed or removed; others are left alone."""
+
+    agents: list[AgentIn] = Field(max_length=5000)
+
+
+class SyncAsked(AgentsAsked):
+    """Whose agents are matched with Exotel's users; of one connection, or of all that are enabled."""
+
+
+class DevicesAsked(Asked):
+    """Whose phones."""
+
+    tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")
+    agent: str = Field(min_length=1, max_length=255, description="E-mail, number or CRM id.")
+
+
+class DeviceSet(DevicesAsked):
+    """A phone to be switched on (others go off) or off."""
+
+    on: bool
+    device: Literal["tel", "sip"] | None = Field(default=None, description="Which, where there are several.")
+
+
+class AgentOut(Shown):
+    """An agent. `origin`: who owns the row, the tenant file, an upload (`import`) or a sync."""
+
+    connection: str
+    crm_id: str
+    name: str
+    email: str | None
+    phone: str | None
+    caller_id: str | None
+    outbound: bool
+    ids: dict[str, str]
+    origin: str
+
+
+class Agents(Shown):
+    """Agents, by connection."""
+
+    agents: list[AgentOut]
+
+
+class LineOut(Shown):
+    """What became of one line of an upload."""
+
+    crm_id: str
+    result: Literal["added", "changed", "unchanged", "removed", "kept", "refused"]
+    reason: str | None
+
+
+class AgentLines(Shown):
+    """What became of an upload, line by line; nothing of a refused line was written."""
+
+    refused: int
+    lines: list[LineOut]
+
+
+class SyncedLine(LineOut):
+    """What became of one user of a CRM."""
+
+    connection: str
+
+
+class Synced(Shown):
+    """What became of a sync, user by user; nothing of a refused one was written."""
+
+    refused: int
+    lines: list[SyncedLine]
+
+
+class DeviceOut(Shown):
+    """A phone on which Exotel rings a user."""
+
+    id: str
+    name: str | None
+    type: str | None
+    number: str | None
+    on: bool | None
+    verified: bool | None
+    status: str | None
+
+
+class Devices(Shown):
+    """A user of the account at Exotel, with all phones."""
+
+    email: str | None
+    devices: list[DeviceOut]
+
+
+async def list_agents(request: web.Request, asker: Asker, asked: AgentsAsked) -> Agents:
     """Agents of a tenant: who may place calls, whose number is whose."""
-    tenant = await the_tenant(request, token, asked.tenant)
-    chosen = tenant.connections if asked.connection is None else (get_connection(tenant, asked.connection),)
-    found = []
-    for connection in chosen:
-        rows = await request.app[DATABASE].read(agents.read_agents, connection.id)
-        found += [AgentOut.model_validate({**row, "connection": connection.name}) for row in rows]
-    return Agents(agents=found)
+    found = await acts.list_agents(request.app[OFFICE], asker, acts.ListAgents(asked.tenant, asked.connection))
+    return Agents(agents=[AgentOut.model_validate(row) for row in found])
 
 
-async def put_agents(request: web.Request, token: TokenRow, asked: AgentsPut) -> AgentLines:
+async def put_agents(request: web.Request, asker: Asker, asked: AgentsPut) -> AgentLines:
     """Adds, changes and removes agents; a bad line is refused and named, the others are written."""
-    tenant = await the_tenant(request, token, asked.tenant)
     if asked.connection is None:
         raise Refused("invalid", "Say of which connection.", "connection")
-    connection = get_connection(tenant, asked.connection)
-    wishes = [agent.model_dump(exclude_unset=True) for agent in asked.agents]
-    owner = Owner(tenant.id, connection.id, tenant.country)
-    db = request.app[DATABASE]
-    lines = await db.write(single(agents.put_agents), (owner, wishes, "import", f"api:{token.id}"))
-    await request.app[DIRECTORIES].refresh()
-    return AgentLines(
-        refused=sum(line.result == "refused" for line in lines),
-        lines=[LineOut(crm_id=line.crm_id, result=line.result, reason=line.reason) for line in lines],
-    )
+    given = [agent.model_dump(exclude_unset=True) for agent in asked.agents]
+    wish = acts.PutAgents(asked.tenant, asked.connection, given)
+    lines = await acts.put_agents(request.app[OFFICE], asker, wish)
+    return AgentLines(refused=acts.refused(lines), lines=[LineOut.model_validate(line) for line in lines])
 
 
-async def list_devices(request: web.Request, token: TokenRow, asked: DevicesAsked) -> Devices:
+async def sync_agents(request: web.Request, asker: Asker, asked: SyncAsked) -> Synced:
+    """Matches the CRM's users with Exotel's, by e-mail and number; whom nobody can tell is refused, and why."""
+    lines = await acts.sync_agents(request.app[OFFICE], asker, acts.SyncAgents(asked.tenant, asked.connection))
+    return Synced(refused=acts.refused(lines), lines=[SyncedLine.model_validate(line) for line in lines])
+
+
+async def list_devices(request: web.Request, asker: Asker, asked: DevicesAsked) -> Devices:
     """An agent's phones at Exotel, and which is on."""
-    tenant = await the_tenant(request, token, asked.tenant)
-    try:
-        user = await devices.get_user(_people(request, tenant), tenant, asked.agent)
-    except CrmError as error:
-        raise _declined(error) from error
-    return _devices(user, user.devices)
+    wish = devices.ListDevices(asked.tenant, asked.agent)
+    return _devices(await devices.list_devices(request.app[OFFICE], asker, wish))
 
 
-async def set_device(request: web.Request, token: TokenRow, asked: DeviceSet) -> Devices:
+async def set_device(request: web.Request, asker: Asker, asked: DeviceSet) -> Devices:
     """Switches an agent's phone on or off; one is on at a time."""
-    tenant = await the_tenant(request, token, asked.tenant)
-    people = _people(request, tenant)
-    try:
-        user = await devices.get_user(people, tenant, asked.agent)
-        return _devices(user, await devices.switch(people, user, asked.on, asked.device))
-    except CrmError as error:
-        raise _declined(error) from error
+    wish = devices.SetDevice(asked.tenant, asked.agent, asked.on, asked.device)
+    return _devices(await devices.set_device(request.app[OFFICE], asker, wish))
 
 
-def _people(request: web.Request, tenant: Tenant) -> People:
-    return request.app[PIPELINE].exotel.client(tenant, "caller").people
-
-
-def _declined(error: CrmError) -> Declined:
-    if isinstance(error, CrmUnavailable):
-        return Declined("exotel_unavailable", error.message)
-    return Declined("exotel_credentials" if isinstance(error, AuthFailed) else "refused", error.message)
-
-
-def _devices(user: User, all_of_them: tuple[Device, ...] | list[Device]) -> Devices:
+def _devices(found: Phones) -> Devices:
     return Devices(
-        email=user.email,
+        email=found.email,
         devices=[
             DeviceOut(
                 id=one.id,
@@ -101,6 +172,6 @@ def _devices(user: User, all_of_them: tuple[Device, ...] | list[Device]) -> Devi
                 verified=one.verified,
                 status=one.status,
             )
-            for one in all_of_them
+            for one in found.devices
         ],
     )

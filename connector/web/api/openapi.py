@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
+from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from connector import __version__
+from connector.acts.asker import Act, Asker
 from connector.web.api.shapes import Error
 
 _REFUSALS: Final = {
@@ -24,15 +26,17 @@ _BY_QUERY: Final = ("GET", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """What the description tells of an operation; its words are the docstring of `says`.
+class Operation:
+    """An operation of the API: the act that it asks for, what serves it, and how it is described.
 
-    `asks` is the query's model for GET and DELETE, the body's otherwise.
+    `asks` is the query's model for GET and DELETE, the body's otherwise; the words of the description are the docstring
+    of `run`.
     """
 
     method: str
     path: str
-    says: Callable[..., Awaitable[BaseModel]]
+    act: Act[Any, Any]
+    run: Callable[[web.Request, Asker, Any], Awaitable[BaseModel]]
     asks: type[BaseModel]
     answers: type[BaseModel]
     _: KW_ONLY
@@ -46,7 +50,7 @@ class Described:
     refusals: Mapping[str, str] = field(default_factory=dict)
 
 
-def document(operations: Sequence[Described]) -> dict[str, Any]:
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The whole description."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, "serialization")]
     models += [(one.asks, "validation") for one in operations if one.method not in _BY_QUERY]
@@ -68,10 +72,10 @@ def document(operations: Sequence[Described]) -> dict[str, Any]:
     }
 
 
-def _operation(one: Described) -> dict[str, Any]:
+def _operation(one: Operation) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": one.says.__name__,
-        "summary": (one.says.__doc__ or "").partition("\n")[0],
+        "operationId": one.run.__name__,
+        "summary": (one.run.__doc__ or "").partition("\n")[0],
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"\{(\w+)\}", one.path)

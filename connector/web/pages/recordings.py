@@ -163,10 +163,10 @@ class _Refused(Exception):
 async def with_api_token(request: web.Request, tenant: Tenant) -> bool:
     """Whether the request carries an API token that may read this tenant's calls."""
     try:
-        token = await authenticate(request, request.app[DATABASE], "read")
+        asker = await authenticate(request)
     except Refused:
         return False
-    return token.tenant_id in (None, tenant.id)
+    return asker.may("read") and asker.is_for(tenant)
 
 
 def add_recordings(app: web.Application, *, signed_in: Sequence[SignedIn] = (with_api_token,)) -> None:
