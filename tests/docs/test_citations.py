@@ -31,15 +31,15 @@ def sections(page: Path) -> set[str]:
     return set(NUMBERED.findall(page.read_text(encoding="utf-8")))
 
 
-def citations(file: Path, text: str) -> Iterator[tuple[Path, str]]:
-    """(page, section) of each `§`. A bare one means the first page that the file names; in a page, the page itself."""
+def citations(file: Path, text: str) -> Iterator[tuple[re.Match[str], Path]]:
+    """Each `§` and its page. A bare one means the first page that the file names; in a page, the page itself."""
     covered = [(m.start(), m.end(), page_of(m[1], file)) for m in CITED.finditer(text)]
     named = PAGE.search(text)
     home = file if file.suffix == ".md" else (page_of(named[0], file) if named else None)
     for match in SECTION.finditer(text):
         page = next((page for start, end, page in covered if start <= match.start() < end), home)
         assert page is not None, f"{place(file, text, match)}: {match[0]} of which page?"
-        yield page, match[1]
+        yield match, page
 
 
 def page_of(name: str, file: Path) -> Path:
@@ -56,7 +56,11 @@ def wrong(file: Path) -> list[str]:
     found = [f"{place(file, text, m)}: {m[0]} is no part of the repository" for m in OUTSIDE.finditer(text)]
     found += [f"{place(file, text, m)}: no {m[0]}" for m in PAGE.finditer(text) if not (ROOT / m[0]).is_file()]
     if not found:
-        found = [f"no §{number} in {page}" for page, number in citations(file, text) if number not in sections(page)]
+        found = [
+            f"{place(file, text, m)}: no {m[0]} in {p.name}"
+            for m, p in citations(file, text)
+            if m[1] not in sections(p)
+        ]
     return found
 
 
@@ -91,7 +95,7 @@ def test_links_of_pages_lead_somewhere(file: Path) -> None:
 def test_a_wrong_citation_is_found(tmp_path: Path) -> None:
     file = ROOT / "connector" / "nowhere.py"
     said = '"""Of docs/reference/hubspot.md §4, §13. Then §5."""'
-    assert [number for _, number in citations(file, said)] == ["4", "13", "5"]
+    assert [match[1] for match, _ in citations(file, said)] == ["4", "13", "5"]
     with pytest.raises(AssertionError, match="of which page"):
         list(citations(file, "# §5"))
     page = tmp_path / "page.md"
