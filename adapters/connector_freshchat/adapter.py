@@ -9,9 +9,9 @@ message into a conversation that a newer one followed is a 400; a wrong host is 
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from connector.adapter import (
     Adapter,
@@ -22,25 +22,21 @@ from connector.adapter import (
     Checked,
     Entry,
     Kind,
-    Lookup,
-    Quota,
+    Probe,
+    QuotaHeaders,
     Ref,
     Settings,
-    pasted_host,
-)
-from connector.errors import CannotTell, ConfigError, CrmError, NotFound, OutcomeUnknown, Rejected
-from connector_freshchat.lists import ROWS, listed, message_with, newest
-from connector_freshchat.wire import (
-    NOT_LATEST,
-    code_of,
-    conversation_fields,
-    is_number,
+    agent_of,
+    below,
+    given_to,
+    link,
     one_line,
-    parts,
-    quota_of,
-    same_phone,
-    words_of,
+    own_host,
+    pasted,
 )
+from connector.errors import NotFound, OutcomeUnknown, Rejected
+from connector_freshchat.lists import FIRST, LISTS, message_with, newest
+from connector_freshchat.wire import NOT_LATEST, code_of, conversation_fields, is_number, parts, same_phone, words_of
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -48,23 +44,21 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 class FreshchatSettings(Settings):
     """What a tenant enters to connect a Freshchat account."""
 
-    domain: str = Field(
+    domain: Annotated[
+        str,
+        pasted(
+            ".freshchat.com",
+            ".myfreshworks.com",
+            refusal="must be the account's own name, such as acme-123456-ab12cd.freshchat.com",
+        ),
+    ] = Field(
         title="Freshchat domain",
         description="As Admin settings > API tokens shows it: acme-123456-ab12cd.freshchat.com/v2",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z]{2,3})?\.(freshchat|myfreshworks)\.com$",
+        pattern=own_host(r"(\.[a-z]{2,3})?\.(freshchat|myfreshworks)\.com"),
     )
     api_key: SecretStr = Field(
         title="API token", description="Freshchat > Admin settings > API tokens > Generate token", min_length=1
     )
-
-    @field_validator("domain", mode="before")
-    @classmethod
-    def _host(cls, value: object) -> object:
-        """Takes the address as people paste it: with scheme, `/v2`, blanks, or the bare label."""
-        host = pasted_host(value, ".freshchat.com")
-        if isinstance(host, str) and not host.endswith((".freshchat.com", ".myfreshworks.com")):
-            raise ValueError("must be the account's own name, such as acme-123456-ab12cd.freshchat.com")
-        return host
 
 
 class FreshchatOptions(ChatOptions):
@@ -83,12 +77,11 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
     limits: ClassVar = {"all": (300, 60.0)}
     #: The reference advises five requests a second; each call makes its own one after the other.
     in_flight = 5
-    lookup: ClassVar[Mapping[Kind, Lookup]] = {"contact": "search", "conversation": "listing", "message": "listing"}
+    lookup: ClassVar = {"contact": "search", "conversation": "listing", "message": "listing"}
     findable_after_s = 10.0
-    errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {
-        (400, NOT_LATEST): NotFound,
-        (404, "AGENT_NOT_FOUND"): Rejected,
-    }
+    errors: ClassVar = {(400, NOT_LATEST): NotFound, (404, "AGENT_NOT_FOUND"): Rejected}
+    #: None are documented (§8). Its sister products have these; where an account's answers have them, they hold.
+    quota_headers = QuotaHeaders()
     options: FreshchatOptions
 
     @property
@@ -102,9 +95,6 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.settings.api_key.get_secret_value()}"}
 
-    def quota(self, headers: Mapping[str, str]) -> Mapping[str, Quota]:
-        return quota_of(headers)
-
     def error_code(self, body: Any) -> str | None:
         return code_of(body)
 
@@ -112,37 +102,30 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
         return words_of(body)
 
     async def check(self) -> Checked:
-        host, missing = self.settings.domain, []
-        agents = await self.http.read("agents", {"page": "1", "items_per_page": "1"}, accept=(403, 404))
-        if agents.status == 404:
-            raise ConfigError(f"There is no Freshchat account at {host}.", field="domain")
-        if agents.status == 403:
-            missing.append("The token may not list agents: enter them by hand, or make one with the scope agent:read.")
+        host, probe = self.settings.domain, Probe(self.http)
+        lacks = "The token may not list agents: enter them by hand, or make one with the scope agent:read."
+        absent = f"There is no Freshchat account at {host}."
+        await probe.wanted("agents", {"page": "1", "items_per_page": "1"}, lacks=lacks, absent=absent)
         wanted = self.options.channel
-        topics = [row async for row in listed(self.http, "channels")]
+        topics = [row async for row in LISTS.rows(self.http, "channels", name="channels")]
         topic = _topic(wanted, topics)
         if topic is None:
             known = ", ".join(f"`{row.get('name')}`" for row in topics[:10]) or "none"
-            missing.append(f"There is no topic `{wanted}`: make it, or name another in options.channel ({known}).")
+            lacks = f"There is no topic `{wanted}`: make it, or name another in options.channel ({known})."
+            probe.missing.append(lacks)
         elif topic.get("enabled") is False:
-            missing.append(f"The topic `{wanted}` is switched off: calls cannot be written there.")
+            probe.missing.append(f"The topic `{wanted}` is switched off: calls cannot be written there.")
         elif "email" in str(topic.get("source")).casefold():
-            missing.append(f"The topic `{wanted}` is one of e-mails, which takes no chat messages.")
+            probe.missing.append(f"The topic `{wanted}` is one of e-mails, which takes no chat messages.")
         told = await self.http.read("accounts/configuration", accept=(403, 404))
         name = told.body.get("account_domain") if told.status == 200 and isinstance(told.body, dict) else None
-        return Checked(f"{name} ({host})" if name and name != host else host, tuple(missing))
+        return probe.checked(f"{name} ({host})" if name and name != host else host)
 
     async def list_agents(self) -> list[Agent]:
-        return [
-            Agent(
-                id=row["id"],
-                name=" ".join(filter(None, (row.get("first_name"), row.get("last_name")))),
-                email=row.get("email") or None,
-                phone=row.get("phone") or None,
-            )
-            async for row in listed(self.http, "agents")
-            if not row.get("is_deactivated") and not row.get("is_deleted")
-        ]
+        rows = [row async for row in LISTS.rows(self.http, "agents", name="agents")]
+        gone = ("is_deactivated", "is_deleted")
+        rows = [row for row in rows if not any(row.get(name) for name in gone)]
+        return [agent_of(row, "phone", name="first_name last_name") for row in rows]
 
     async def find_contacts(self, caller: Caller) -> list[Ref]:
         # A filter takes one spelling: the likeliest comes first, and one that is known ends the search.
@@ -156,7 +139,7 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
     async def create_contact(self, key: str, caller: Caller, name: str) -> Ref:
         if known := await self._user_with(key):
             return known
-        first_name = one_line(name) or "Unknown"
+        first_name = one_line(name, otherwise="Unknown")
         body = {"first_name": first_name, "reference_id": key}
         if is_number(caller.saved):
             body["phone"] = caller.saved
@@ -189,7 +172,7 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
             "channel_id": channel,
             "users": [{"id": contact.id}],
             "messages": [{**_message(key, entry), "channel_id": channel}],
-            **({"assigned_agent_id": entry.agent.id} if entry.agent else {}),
+            **given_to("assigned_agent_id", entry),
             **conversation_fields(entry.fields),
         }
         # One request and not two, with a PUT that assigns: between them a conversation could be lost sight of.
@@ -207,8 +190,7 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         if kind == "contact":
             return await self._user_with(key)
-        if parent is None:
-            raise CannotTell(f"A {kind} is looked for below the record it hangs on, which is not known.")
+        parent = below(kind, parent)
         if parent.kind == "conversation":
             message = await message_with(self.http, key, parent.id)
             return Ref("message", message, parent.url) if message else None
@@ -218,7 +200,7 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
         return None
 
     async def _users(self, name: str, value: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = (await self.http.get("users", {name: value, "page": "1", **ROWS}))["users"]
+        rows: list[dict[str, Any]] = (await self.http.get("users", {name: value, **FIRST}))["users"]
         return rows
 
     async def _user_with(self, key: str) -> Ref | None:
@@ -230,10 +212,10 @@ class Freshchat(Adapter[FreshchatSettings], Chat):
         wanted = self.options.channel
         if _UUID.fullmatch(wanted):
             return wanted.lower()
-        known = await self.http.known("channels", {"page": "1", **ROWS})
+        known = await self.http.known("channels", FIRST)
         topic = _topic(wanted, known.body["channels"])
         if topic is None:  # on a later page, or made since
-            topic = _topic(wanted, [row async for row in listed(self.http, "channels")])
+            topic = _topic(wanted, [row async for row in LISTS.rows(self.http, "channels", name="channels")])
         if topic is None:
             raise Rejected(f"Freshchat has no topic `{wanted}` (options.channel).", parts=("channel",))
         return str(topic["id"])
@@ -257,8 +239,7 @@ def _message(key: str, entry: Entry) -> dict[str, Any]:
 
 
 def _conversation(row: Mapping[str, Any]) -> Ref:
-    url = str(row.get("url") or "")
-    return Ref("conversation", row["conversation_id"], url if url.startswith(("https://", "http://")) else None)
+    return Ref("conversation", row["conversation_id"], link(row.get("url")))
 
 
 def _topic(wanted: str, topics: Iterable[dict[str, Any]]) -> dict[str, Any] | None:

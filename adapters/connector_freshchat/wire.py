@@ -4,12 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connector.adapter import Entry, Quota, stamped
+from connector.adapter import Entry, signed, stamped
 
 #: No limit of a message is documented; the reference advises to stay below 4000 characters (§8).
 _LONGEST = 3900
-#: Names have no documented limit; nobody's is longer.
-_LONGEST_NAME = 255
 #: The connector's own link to a recording, wherever it stands in the text.
 _RECORDING = re.compile(r"https?://\S+/r/[0-9a-f]{32}\.\S+")
 _NUMBER = re.compile(r"[+\d\s().\-/]+")
@@ -17,11 +15,6 @@ _PROPERTY = re.compile(r"\bcf_\w+|\bpriority\b|\bassigned_group_id\b")
 _OLD = "not the latest conversation"
 #: Code that `error_code` gives to the refusal of a message for a conversation that a newer one followed.
 NOT_LATEST = "NOT_LATEST_CONVERSATION"
-
-
-def one_line(text: str) -> str:
-    """A name: one line, cut where no name is that long."""
-    return " ".join(text.split())[:_LONGEST_NAME].rstrip()
 
 
 def is_number(text: str) -> bool:
@@ -40,12 +33,11 @@ def _last(number: str) -> str:
 
 def parts(key: str, entry: Entry) -> list[dict[str, Any]]:
     """`message_parts`: the entry's text with the key as its last line, and a button where a recording is linked."""
-    stamp = f"[ref {key}]"
     text = entry.text.strip()
-    room = _LONGEST - len(stamp) - 1
+    room = _LONGEST - len(signed("", key)) - 1
     if len(text) > room:
         text = text[: room - 1].rstrip() + "…"
-    made: list[dict[str, Any]] = [{"text": {"content": f"{text}\n{stamp}" if text else stamp}}]
+    made: list[dict[str, Any]] = [{"text": {"content": signed(text, key)}}]
     if recording := _RECORDING.search(entry.text):
         made.append({"url_button": {"label": "View recording", "url": recording[0], "target": "_blank"}})
     return made
@@ -87,14 +79,3 @@ def words_of(body: Any) -> dict[str, str]:
     if re.search(r"(?:\b|_)(?:agent|actor)(?:\b|_)", said):
         return {"agent": message}
     return {"contact" if re.search(r"(?:\b|_)users?(?:\b|_)", said) else "": message}
-
-
-def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
-    """What an answer's headers tell of the account's minute.
-
-    Freshchat documents no headers (§8). Its sister products use these; where an account's answers have them, they hold.
-    """
-    total, left = (headers.get(f"X-RateLimit-{name}", "") for name in ("Total", "Remaining"))
-    if not total.isdecimal():
-        return {}
-    return {"all": Quota(int(left) if left.isdecimal() else None, int(total), 60.0)}

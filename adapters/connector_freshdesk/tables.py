@@ -66,6 +66,7 @@ LIMITS: Final = {
 _QUERY = 512
 #: Totals of the older plans, which count by the hour and know no lower limits.
 _HOURLY = (3000, 5000)
+_QUOTA = QuotaHeaders(per=lambda total: 3600.0 if total in _HOURLY else 60.0)
 #: Total of a plan -> its limits of ticket creation and update, and of lists: Growth, Pro, Enterprise.
 _PLANS = {200: (80, 20), 400: (160, 100), 700: (280, 200)}
 
@@ -86,11 +87,9 @@ def search_for(spellings: Sequence[str]) -> str:
 
 def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
     """What an answer's headers tell; lower limits follow from the total, since no header has them."""
-    told = QuotaHeaders().quota(headers)
+    told = _QUOTA.quota(headers)
     total = told["all"].limit if told else None
-    if total is None:
-        return told
-    return QuotaHeaders(per=3600.0).quota(headers) if total in _HOURLY else {**_lower(total), **told}
+    return told if total is None or total in _HOURLY else {**_lower(total), **told}
 
 
 @lru_cache(maxsize=16)

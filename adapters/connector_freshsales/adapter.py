@@ -19,25 +19,48 @@ from connector.adapter import (
     Checked,
     Entry,
     Kind,
-    Lookup,
+    Listing,
     Owners,
-    Quota,
+    Pages,
+    Probe,
     Ref,
     Sales,
     Spelling,
     Tasks,
-    stamped,
+    agent_of,
+    below,
+    by_number,
+    by_part,
 )
-from connector.errors import AuthFailed, CannotTell, ConfigError, CrmUnavailable, Rejected
+from connector.errors import CannotTell, ConfigError, CrmUnavailable, Rejected
 from connector.exotel.model import Call
 from connector_freshsales.bodies import activity_of, contact_of, note_of, phone_call_of, task_of
-from connector_freshsales.fields import mandatory, part_of
+from connector_freshsales.fields import CONTACTS, CONTACTS_WAY_OUT, FIELDS, part_of
 from connector_freshsales.logs import LogId, Timeline, logged
 from connector_freshsales.settings import FreshsalesOptions, FreshsalesSettings
-from connector_freshsales.wire import code_of, form_of, hides_429, is_duplicate, messages, quota_of, with_number
+from connector_freshsales.wire import QUOTA, code_of, form_of, hides_429, is_duplicate, messages, with_number
 
-_PAGES = 5
 _PAGE = 100
+_OPEN_TASKS = Listing(
+    Pages(
+        {"page": "1", "per_page": str(_PAGE)},
+        by_number(lambda page: len(page.rows) == _PAGE),
+        "tasks",
+        most=5,
+        longer="There are more open tasks than are read.",
+    ),
+    "tasks",
+    "description",
+    {"filter": "open"},
+)
+_ACTIVITIES = Pages(
+    {},
+    by_number(lambda page: Timeline(page.answer.body).has_next),
+    name=None,
+    most=5,
+    longer="The contact has more activities than are read.",
+    hidden="The contact's activities cannot be read.",
+)
 #: After so long a contact that Freshsales has, but does not show yet, is looked for again.
 _SHOWN_AFTER_S = 60.0
 
@@ -51,7 +74,9 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
     save_as: ClassVar[Spelling] = "national"
     #: Growth's, the smallest paid plan; Pro has 2000, Enterprise 5000 (§9).
     limits: ClassVar = {"all": (1000, 3600.0)}
-    lookup: ClassVar[Mapping[Kind, Lookup]] = {"contact": "unique", "call_log": "listing", "task": "listing"}
+    lookup: ClassVar = {"contact": "unique", "call_log": "listing", "task": "listing"}
+
+    quota_headers = QUOTA
 
     @property
     def root(self) -> str:
@@ -64,9 +89,6 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Token token={self.settings.api_key.get_secret_value()}"}
 
-    def quota(self, headers: Mapping[str, str]) -> Mapping[str, Quota]:
-        return quota_of(headers)
-
     def verdict(self, status: int, body: Any) -> int:
         return 429 if status == 400 and hides_429(body) else status
 
@@ -74,41 +96,30 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
         return code_of(body)
 
     def error_words(self, body: Any) -> Mapping[str, str]:
-        words: dict[str, str] = {}
-        for text in messages(body):
-            part = part_of(text)
-            words[part] = f"{words[part]}; {text}" if part in words else text
-        return words
+        return by_part((part_of(text), text) for text in messages(body))
 
     async def check(self) -> Checked:
-        domain = self.settings.domain
-        views = await self.http.read("contacts/filters", accept=(403, 404))
-        if views.status == 404:
-            raise ConfigError(f"There is no Freshsales account {domain}.", field="domain")
-        if views.status == 403:
-            raise AuthFailed(f"The user whose key this is may not read the contacts of {domain}.", status=403)
-        missing = []
-        if (await self.http.read("selector/owners", accept=(403,))).status == 403:
-            missing.append("The key's user may not list users: enter the agents by hand, with their user ids.")
-        missing += await self._mandatory("contacts")
+        domain, probe = self.settings.domain, Probe(self.http)
+        await probe.needed(
+            "contacts/filters",
+            lacks=f"The user whose key this is may not read the contacts of {domain}.",
+            absent=f"There is no Freshsales account {domain}.",
+        )
+        lacks = "The key's user may not list users: enter the agents by hand, with their user ids."
+        await probe.wanted("selector/owners", lacks=lacks)
+        probe.missing += CONTACTS.mandatory(await self._fields(probe, "contacts"), "contact", CONTACTS_WAY_OUT)
         if self.options.log_as == "sales_activity":
-            missing += await self._mandatory("sales_activities")
+            probe.missing += FIELDS.mandatory(await self._fields(probe, "sales_activities"), "sales activity")
             await self._phone_type()
         if set(self.options.associate) - {"contact"}:
-            missing.append("Freshsales ties a call log to its contact alone: options.associate adds nothing here.")
-        return Checked(f"{domain} (Freshsales {'Classic' if self.settings.classic else 'Suite'})", tuple(missing))
+            lacks = "Freshsales ties a call log to its contact alone: options.associate adds nothing here."
+            probe.missing.append(lacks)
+        return probe.checked(f"{domain} (Freshsales {'Classic' if self.settings.classic else 'Suite'})")
 
     async def list_agents(self) -> list[Agent]:
-        return [
-            Agent(
-                id=str(row["id"]),
-                name=row.get("display_name") or "",
-                email=row.get("email"),
-                phone=row.get("mobile_number") or row.get("work_number"),
-            )
-            for row in (await self.http.get("selector/owners"))["users"]
-            if row.get("is_active") is not False
-        ]
+        rows = (await self.http.get("selector/owners"))["users"]
+        phones = ("mobile_number", "work_number")
+        return [agent_of(row, *phones, name="display_name") for row in rows if row.get("is_active") is not False]
 
     async def find_contacts(self, caller: Caller) -> list[Ref]:
         # A look-up compares one spelling. In Suite a filter takes the others at once; it knows no leads, so that
@@ -180,9 +191,11 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         if kind == "contact":
             return await self._contact_with(key)
-        if parent is None:
-            raise CannotTell(f"A {kind} is looked for below the contact that it hangs on, which is not known.")
-        return await (self._task_with(key, parent) if kind == "task" else self._log_with(key, parent))
+        parent = below(kind, parent)
+        if kind != "task":
+            return await self._log_with(key, parent)
+        task = await _OPEN_TASKS.row_with(self.http, key, parent)
+        return None if task is None else Ref("task", str(task["id"]), self._person(parent.kind, parent.id).url)
 
     async def _contact_with(self, key: str) -> Ref | None:
         rows = (await self._rows("external_id", key)).get("contact", ())
@@ -191,30 +204,13 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
         return next((self._person("contact", row["id"]) for row in rows), None)
 
     async def _log_with(self, key: str, contact: Ref) -> Ref | None:
-        for page in range(1, _PAGES + 1):
-            query = {"page": str(page)} if page > 1 else None
-            answer = await self.http.read(f"{contact.kind}s/{contact.id}/activities", query, accept=(404,))
-            if answer.status == 404:
-                raise CannotTell("The contact's activities cannot be read.", status=404)
-            timeline = Timeline(answer.body)
+        async for page in _ACTIVITIES.pages(self.http, f"{contact.kind}s/{contact.id}/activities"):
+            timeline = Timeline(page.answer.body)
             if log := timeline.log_with(key, contact):
                 return self._log(log)
             if timeline.is_untold:
                 raise CannotTell("The contact's activities do not tell the words of its call logs.")
-            if not timeline.has_next:
-                return None
-        raise CannotTell("The contact has more activities than are read.")
-
-    async def _task_with(self, key: str, contact: Ref) -> Ref | None:
-        for page in range(1, _PAGES + 1):
-            query = {"filter": "open", "page": str(page), "per_page": str(_PAGE)}
-            rows = (await self.http.get("tasks", query))["tasks"]
-            for row in rows:
-                if stamped(key, row.get("description") or ""):
-                    return Ref("task", str(row["id"]), self._person(contact.kind, contact.id).url)
-            if len(rows) < _PAGE:
-                return None
-        raise CannotTell("There are more open tasks than are read.")
+        return None
 
     async def _rows(self, field: str, value: str) -> dict[str, Sequence[dict[str, Any]]]:
         """Contacts, and in Classic leads, whose field is the value to the letter."""
@@ -259,12 +255,11 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
             )
         return int(found)
 
-    async def _mandatory(self, module: str) -> list[str]:
-        """What to do about each field that every record of a module must fill."""
-        fields = await self.http.read(f"settings/{module}/fields", accept=(403, 404))
-        if fields.status != 200:
-            return [f"The key's user may not read the fields of {module}: mandatory ones cannot be named in advance."]
-        return [words for row in fields.body.get("fields", ()) if (words := mandatory(row, module))]
+    async def _fields(self, probe: Probe, module: str) -> list[dict[str, Any]]:
+        """The fields of a module, as far as they may be read."""
+        lacks = f"The key's user may not read the fields of {module}: mandatory ones cannot be named in advance."
+        body = await probe.wanted(f"settings/{module}/fields", lacks=lacks, or_else=(404,))
+        return list((body or {}).get("fields", ()))
 
     def _log(self, log: LogId) -> Ref:
         return Ref("call_log", str(log), self._person(log.kind, log.target).url)

@@ -1,29 +1,23 @@
 """What a tenant enters to connect a Freshsales account, and what may be chosen for it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from connector.adapter import SalesOptions, Settings, TaskOptions, pasted_host
+from connector.adapter import SalesOptions, Settings, TaskOptions, own_host, pasted
 
 
 class FreshsalesSettings(Settings):
     """What a tenant enters to connect a Freshsales account."""
 
-    domain: str = Field(
+    domain: Annotated[str, pasted(".myfreshworks.com")] = Field(
         title="Domain",
         description="The account's address, as acme.myfreshworks.com (Classic: acme.freshsales.io)",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.(myfreshworks\.com|freshsales\.io)$",
+        pattern=own_host(r"\.(myfreshworks\.com|freshsales\.io)"),
     )
     api_key: SecretStr = Field(
         title="API key", description="Freshsales > profile picture > Settings > API Settings", min_length=1
     )
-
-    @field_validator("domain", mode="before")
-    @classmethod
-    def _host(cls, value: object) -> object:
-        """Takes the address as people paste it: with scheme, path, blanks, or the bare alias of a Suite account."""
-        return pasted_host(value, ".myfreshworks.com")
 
     @property
     def classic(self) -> bool:

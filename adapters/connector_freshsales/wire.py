@@ -2,29 +2,29 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from connector.adapter import Quota, alike
+from connector.adapter import QuotaHeaders, has_number
 
 #: A 400 that passes on another service's 429 (reference freshsales.md §9).
 _HIDDEN_429 = re.compile(r"response_code\W{1,6}429\b")
 #: English only, and so no more than a hint: accounts answer in their own language.
 _DUPLICATE = re.compile(r"not unique|already (?:been taken|exists)", re.IGNORECASE)
 _DUPLICATE_CODE = "3002"
-_MINUTE, _HOUR = 60.0, 3600.0
-#: Classic's limit of a minute; all other documented ones are of an hour (§9).
-_PER_MINUTE = 400
 
 
-def one_line(text: str) -> str:
-    """One line of at most 255 characters."""
-    return " ".join(text.split())[:255].rstrip()
+def _per_s(total: int) -> float:
+    # Classic's limit is of a minute, all other documented ones are of an hour (§9)
+    return 60.0 if total == 400 else 3600.0
+
+
+#: Where there are any: none is documented, other products of Freshworks have these.
+QUOTA: Final = QuotaHeaders(("X-RateLimit-Total", "X-RateLimit-Limit"), per=_per_s)
 
 
 def with_number(rows: Sequence[dict[str, Any]], spellings: Sequence[str]) -> list[dict[str, Any]]:
     """The rows that have one of these numbers indeed (a filter may be passed over), newest first."""
-    wanted = {alike(spelling) for spelling in spellings}
-    found = [row for row in rows if "mobile_number" not in row or alike(row["mobile_number"]) in wanted]
+    found = [row for row in rows if "mobile_number" not in row or has_number(row, spellings, "mobile_number")]
     return sorted(found, key=lambda row: (str(row.get("updated_at") or ""), int(row["id"])), reverse=True)
 
 
@@ -71,16 +71,3 @@ def code_of(body: Any) -> str | None:
 def is_duplicate(body: Any) -> bool:
     """Whether a 400 certainly tells of a duplicate; False tells nothing."""
     return code_of(body) == _DUPLICATE_CODE or any(_DUPLICATE.search(text) for text in messages(body))
-
-
-def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
-    """What headers tell, where there are any: none is documented, other products of Freshworks have these."""
-    total = _count(headers.get("X-RateLimit-Total") or headers.get("X-RateLimit-Limit"))
-    remaining = _count(headers.get("X-RateLimit-Remaining"))
-    if total is None:
-        return {} if remaining is None else {"all": Quota(remaining=remaining)}
-    return {"all": Quota(remaining, total, _MINUTE if total == _PER_MINUTE else _HOUR)}
-
-
-def _count(value: str | None) -> int | None:
-    return int(value) if value and value.strip().isdecimal() else None

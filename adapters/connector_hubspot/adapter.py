@@ -85,7 +85,7 @@ class HubSpot(Adapter[HubSpotSettings], Sales, Tasks, Owners, Desk, EditableNote
     code_key = "category"
     #: The burst limit; searches tell none.
     quota_headers = QuotaHeaders(
-        "X-HubSpot-RateLimit-Max", "X-HubSpot-RateLimit-Remaining", per="X-HubSpot-RateLimit-Interval-Milliseconds"
+        ("X-HubSpot-RateLimit-Max",), "X-HubSpot-RateLimit-Remaining", per="X-HubSpot-RateLimit-Interval-Milliseconds"
     )
 
     @property

@@ -18,10 +18,10 @@ from connector.adapter import (
     EditableNotes,
     Entry,
     Kind,
-    Lookup,
-    Options,
     Ref,
     Settings,
+    agent_of,
+    below,
 )
 from connector.errors import CannotTell, CrmUnavailable
 
@@ -35,10 +35,9 @@ class LocalSettings(Settings):
 
 class LocalDesk(Adapter[LocalSettings], Desk, EditableNotes):
     name, title = "local", "Local desk"
-    settings_model = LocalSettings
+    settings_model, options_model = LocalSettings, DeskOptions
     read_at_home = True
-    options_model: ClassVar[type[Options]] = DeskOptions
-    lookup: ClassVar[dict[Kind, Lookup]] = {"contact": "unique", "ticket": "unique", "note": "unique"}
+    lookup: ClassVar = {"contact": "unique", "ticket": "unique", "note": "unique"}
     #: A store that is busy has kept nothing.
     errors: ClassVar = {(503, "busy"): CrmUnavailable}
     timeout_s = 10.0
@@ -71,8 +70,7 @@ class LocalDesk(Adapter[LocalSettings], Desk, EditableNotes):
         return Checked(account=str((await self.http.get("account"))["name"]))
 
     async def list_agents(self) -> list[Agent]:
-        rows = (await self.http.get("agents"))["agents"]
-        return [Agent(id=str(row["id"]), name=row["name"], email=row["email"]) for row in rows]
+        return [agent_of(row) for row in (await self.http.get("agents"))["agents"]]
 
     async def find_contacts(self, caller: Caller) -> list[Ref]:
         if not caller.spellings:
@@ -102,9 +100,9 @@ class LocalDesk(Adapter[LocalSettings], Desk, EditableNotes):
         return _ref("ticket", rows[0]) if rows else None
 
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
-        if kind not in self.lookup or (kind == "note" and parent is None):
-            raise CannotTell(f"The desk finds a {kind} by its key only on its ticket.")
-        path = f"tickets/{parent.id}/notes" if kind == "note" and parent else f"{kind}s"
+        if kind not in self.lookup:
+            raise CannotTell(f"The desk keeps no {kind}.")
+        path = f"tickets/{below(kind, parent).id}/notes" if kind == "note" else f"{kind}s"
         rows = (await self.http.get(path, {"external_ref": key}))[f"{kind}s"]
         return _ref(kind, rows[0]) if rows else None
 

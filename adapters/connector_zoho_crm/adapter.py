@@ -7,12 +7,9 @@ and owner of a call stay as they were made; answered calls need a duration, miss
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, ClassVar
-
-import aiohttp
 
 from connector.adapter import (
     Adapter,
@@ -24,30 +21,33 @@ from connector.adapter import (
     Grant,
     Kind,
     Leads,
-    Lookup,
+    Listing,
     Owners,
+    Pages,
+    Probe,
     Quota,
     Ref,
     Sales,
     Tasks,
+    agent_of,
+    below,
+    by_number,
+    file_form,
+    fingerprint,
+    grant_of,
+    has_number,
     is_marked,
     marked,
-    stamped,
-)
-from connector.errors import AuthFailed, CannotTell, CrmError, CrmUnavailable, NotFound, Rejected
-from connector.exotel.model import Call
-from connector_zoho_crm.fields import (
-    call_fields,
-    call_type,
-    description,
-    follow_up_fields,
-    mandatory,
     one_line,
-    tenant_fields,
+    rows_of,
+    signed,
 )
-from connector_zoho_crm.settings import DATA_CENTERS, ZohoCrmOptions, ZohoCrmSettings
+from connector.errors import CannotTell, CrmUnavailable, NotFound, Rejected
+from connector.exotel.model import Call
+from connector_zoho_crm.fields import FIELDS, call_fields, call_type, follow_up_fields
+from connector_zoho_crm.settings import ZohoCrmOptions, ZohoCrmSettings
 from connector_zoho_crm.wire import (
-    alike,
+    NUMBER,
     code_of,
     details_of,
     is_dialable,
@@ -68,8 +68,16 @@ _FOLLOW_UPS = {"task": "Tasks", "event": "Events", "call": "Calls"}
 _CALLS_OVER = "Calls_History"
 #: The one field has two names: SDKs have the first, the documentation the second (reference §5).
 _STATUS_NAMES = ("Outgoing_Call_Status", "Outbound_Call_Status")
-_PAGES = 10
+#: What a Description takes, less room for the key.
+_TEXT = 31_000
 _PAGE = 200
+_PAGES = Pages(
+    {"page": "1", "per_page": str(_PAGE)},
+    by_number(lambda page: bool(((page.answer.body or {}).get("info") or {}).get("more_records"))),
+    "data",
+    hidden="Zoho CRM does not show the list {list}.",
+)
+_FILES = Listing(_PAGES, "Calls/{parent.id}/Attachments", "File_Name", {"fields": "File_Name"}, carries=is_marked)
 
 
 class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
@@ -90,7 +98,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     #: Standard's; Free has half of it (reference §9).
     in_flight = 10
     #: People are known by their number alone, unless `options.key_field` holds the key.
-    lookup: ClassVar[Mapping[Kind, Lookup]] = {
+    lookup: ClassVar = {
         "contact": "none",
         "lead": "none",
         "call_log": "listing",
@@ -99,7 +107,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     }
     files_on: ClassVar = ("call_log",)
     #: A record that is locked, or in a blueprint, is free again after a while; a missing right is no bad login.
-    errors: ClassVar[Mapping[tuple[int, str | None], type[CrmError]]] = {
+    errors: ClassVar = {
         (423, None): CrmUnavailable,
         (403, "NO_PERMISSION"): Rejected,
         (403, "PERMISSION_DENIED"): Rejected,
@@ -108,26 +116,19 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
 
     @property
     def root(self) -> str:
-        return self.at(f"https://{DATA_CENTERS[self.settings.data_center].api}/crm/v8/")
+        return self.at(f"https://{self.settings.api_host}/crm/v8/")
 
     @property
     def account(self) -> str:
         # No setting names the organisation; its login does.
-        login = f"{self.settings.client_id}\n{self.settings.refresh_token.get_secret_value()}"
-        return f"{DATA_CENTERS[self.settings.data_center].api}/{sha256(login.encode()).hexdigest()[:16]}"
+        return f"{self.settings.api_host}/{fingerprint(self.grant().identity)}"
 
     def headers(self) -> dict[str, str]:
         return {}
 
     def grant(self) -> Grant:
-        settings = self.settings
-        derived = self.at(f"https://{DATA_CENTERS[settings.data_center].accounts}/oauth/v2/token")
-        return Grant(
-            token_url=f"{settings.accounts_url.rstrip('/')}/oauth/v2/token" if settings.accounts_url else derived,
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.get_secret_value(),
-            refresh_token=settings.refresh_token.get_secret_value(),
-        )
+        accounts = self.settings.accounts_url or self.at(f"https://accounts.{self.settings.domain}")
+        return grant_of(self.settings, f"{accounts.rstrip('/')}/oauth/v2/token")
 
     def quota(self, headers: Mapping[str, str]) -> Mapping[str, Quota]:
         return quota_of(headers)
@@ -152,54 +153,38 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
                 await self.http.write("POST", "settings/fields", body, query={"module": module}, accept=(400, 403, 409))
 
     async def check(self) -> Checked:
-        org = await self.http.read("org", accept=(403,))
-        if org.status == 403:
-            raise AuthFailed(
-                "The login may not read its organisation: it needs the scope ZohoCRM.org.READ.", status=403
-            )
-        missing = []
-        rows = await self._fields("Calls")
-        if rows is None:
-            missing.append(
-                "The login may not read fields (ZohoCRM.settings.fields.READ): mandatory ones are not known."
-            )
-        missing += [words for row in rows or () if (words := mandatory(row))]
-        users = await self.http.read(
-            "users", {"type": "ActiveConfirmedUsers", "page": "1", "per_page": "1"}, accept=(403,)
+        probe = Probe(self.http)
+        org = await probe.needed(
+            "org", lacks="The login may not read its organisation: it needs the scope ZohoCRM.org.READ."
         )
-        if users.status == 403:
-            missing.append("The login may not list users (ZohoCRM.users.READ): enter agents by hand.")
+        lacks = "The login may not read fields (ZohoCRM.settings.fields.READ): mandatory ones are not known."
+        fields = await probe.wanted("settings/fields", {"module": "Calls"}, lacks=lacks)
+        probe.missing += FIELDS.mandatory(rows_of(fields, "fields"), "call")
+        lacks = "The login may not list users (ZohoCRM.users.READ): enter agents by hand."
+        await probe.wanted("users", {"type": "ActiveConfirmedUsers", "page": "1", "per_page": "1"}, lacks=lacks)
         for module in self._keyed_modules():
             rows = await self._fields(module)
             if not any(row["api_name"] == self.options.key_field and row.get("unique") for row in rows or ()):
-                missing.append(
+                probe.missing.append(
                     f"{module} has no text field {self.options.key_field} without duplicates, and the login may not "
                     "make it: make it, or leave options.key_field out."
                 )
-        found = (org.body or {}).get("org") or [{}]
-        return Checked(f"{found[0].get('company_name') or 'Zoho CRM'} ({self.settings.data_center})", tuple(missing))
+        found = rows_of(org, "org") or [{}]
+        return probe.checked(f"{found[0].get('company_name') or 'Zoho CRM'} ({self.settings.data_center})")
 
     async def list_agents(self) -> list[Agent]:
-        return [
-            Agent(
-                id=str(row["id"]),
-                name=row.get("full_name") or "",
-                email=row.get("email"),
-                phone=row.get("mobile") or row.get("phone"),
-                ids={"zuid": str(row["zuid"])} if row.get("zuid") else {},
-            )
-            async for row in self._listed("users", "users", {"type": "ActiveConfirmedUsers"})
-        ]
+        rows = _PAGES.rows(self.http, "users", {"type": "ActiveConfirmedUsers"}, name="users")
+        return [agent_of(row, "mobile", "phone", name="full_name", ids={"zuid": "zuid"}) async for row in rows]
 
     async def find_contacts(self, caller: Caller) -> list[Ref]:
         criteria = search_for(caller.spellings)
-        wanted = {alike(spelling) for spelling in caller.spellings}
         kinds: tuple[Kind, ...] = ("contact", "lead") if criteria else ()
         for kind in kinds:
             query = {"criteria": criteria, "fields": "Last_Name,Phone,Mobile,Modified_Time", "per_page": str(_PAGE)}
-            rows = _rows(await self.http.get(f"{_MODULES[kind]}/search", query))
+            rows = rows_of(await self.http.get(f"{_MODULES[kind]}/search", query))
             # `equals` means "contains" where there are several terms (reference §3.1)
-            rows = [row for row in rows if wanted & {alike(row.get(at)) for at in ("Phone", "Mobile", "Last_Name")}]
+            at = ("Phone", "Mobile", "Last_Name")
+            rows = [row for row in rows if has_number(row, caller.spellings, *at, digits=NUMBER)]
             if rows:
                 rows.sort(key=lambda row: (str(row.get("Modified_Time")), str(row["id"])), reverse=True)
                 return [self._ref(kind, str(row["id"])) for row in rows]
@@ -210,7 +195,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
 
     async def create_lead(self, key: str, caller: Caller, name: str) -> Ref:
         # the layout that accounts begin with demands a company
-        company = {"Company": one_line(name, caller.text)}
+        company = {"Company": one_line(name, otherwise=caller.text)}
         return await self._insert("lead", "Leads", self._person(key, caller, name) | company)
 
     async def log_call(self, key: str, contact: Ref, call: Call, entry: Entry) -> Ref:
@@ -225,7 +210,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
             **await self._associated(contact, who),
             **(await self._status("Completed") if call.direction == "outbound" else {}),
             **_owner(entry),
-            **tenant_fields(entry.fields),
+            **FIELDS.written(entry.fields),
         }
         return await self._insert("call_log", "Calls", body)
 
@@ -233,7 +218,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
         name = await self._name_in(log) if _NAME in entry.subject else None
         # type and owner of a call cannot be changed, and whom it is with stays (reference §5)
         words = self._words("Subject", key, entry, name)
-        body = {"id": log.id, **words, **call_fields(call), **tenant_fields(entry.fields)}
+        body = {"id": log.id, **words, **call_fields(call), **FIELDS.written(entry.fields)}
         await self.http.put(f"Calls/{log.id}", {"data": [body]})
 
     async def create_task(self, key: str, contact: Ref, call: Call, entry: Entry) -> Ref:
@@ -251,8 +236,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
 
     async def attach(self, key: str, to: Ref, name: str, content: bytes, mime: str) -> Ref:
         # its name is the only place for a key
-        form = aiohttp.FormData()
-        form.add_field("file", content, filename=marked(key, name), content_type=mime)
+        form = file_form("file", marked(key, name), content, mime)
         made = await self.http.write("POST", f"Calls/{to.id}/Attachments", form=form)
         return self._ref("file", str(details_of(item_of(made.body))["id"]), "Calls", shown=to)
 
@@ -262,26 +246,20 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
 
     async def find_by_key(self, kind: Kind, key: str, parent: Ref | None) -> Ref | None:
         if kind == "file" and parent is not None:
-            async for row in self._listed(f"Calls/{parent.id}/Attachments", "data", {"fields": "File_Name"}):
-                if is_marked(key, row.get("File_Name") or ""):
-                    return self._ref("file", str(row["id"]), "Calls", shown=parent)
-            return None
+            row = await _FILES.row_with(self.http, key, parent)
+            return None if row is None else self._ref("file", str(row["id"]), "Calls", shown=parent)
         module = self._module_of(kind)
         field = self.options.key_field
         if field:
             query = {"criteria": term(field, key), "fields": field}
-            rows = _rows(await self.http.get(f"{module}/search", query))
+            rows = rows_of(await self.http.get(f"{module}/search", query))
             return next((self._ref(kind, str(row["id"]), module) for row in rows if row.get(field) == key), None)
         if kind in ("contact", "lead"):
             raise CannotTell("Zoho CRM has no place for a key on a person; people are found by their number.")
-        if parent is None:
-            raise CannotTell(f"A {kind} is looked for below the person it hangs on, who is not known.")
-        over = _CALLS_OVER if kind == "call_log" else module
-        query = {"fields": "Description"}
-        async for row in self._listed(f"{_MODULES[parent.kind]}/{parent.id}/{over}", "data", query):
-            if stamped(key, row.get("Description") or ""):
-                return self._ref(kind, str(row["id"]), module)
-        return None
+        parent = below(kind, parent)
+        over = f"{_MODULES[parent.kind]}/{{parent.id}}/{_CALLS_OVER if kind == 'call_log' else module}"
+        found = await Listing(_PAGES, over, "Description", {"fields": "Description"}).row_with(self.http, key, parent)
+        return None if found is None else self._ref(kind, str(found["id"]), module)
 
     # --- parts of requests ---
 
@@ -290,15 +268,16 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
         # A `sip:` address is no phone number to Zoho; as a name it is found again.
         known_as = name if is_dialable(number) or not caller.spellings else caller.text
         phone = {"Phone": number} if is_dialable(number) else {}
-        return {"Last_Name": one_line(known_as, caller.text)[:80], **phone, **self._key(key)}
+        return {"Last_Name": one_line(known_as, otherwise=caller.text)[:80], **phone, **self._key(key)}
 
     def _key(self, key: str) -> dict[str, str]:
         return {self.options.key_field: key} if self.options.key_field else {}
 
     def _words(self, subject: str, key: str, entry: Entry, name: str | None) -> dict[str, Any]:
-        line = one_line(entry.subject.replace(_NAME, _without_number(name or "") or "Unknown"), "Call")
-        mark = "" if self.options.key_field else f"[ref {key}]"
-        return {subject: line, "Description": description(entry.text, mark), **self._key(key)}
+        line = one_line(entry.subject.replace(_NAME, _without_number(name or "") or "Unknown"), otherwise="Call")
+        text = entry.text[:_TEXT].rstrip()
+        text = text.lstrip() if self.options.key_field else signed(text, key)
+        return {subject: line, "Description": text, **self._key(key)}
 
     async def _associated(self, contact: Ref, who: Mapping[str, Any]) -> dict[str, Any]:
         """Whom a call is with, and what it is about: the contact's newest deal, else the company."""
@@ -306,7 +285,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
         deals: list[dict[str, Any]] = []
         if "deal" in self.options.associate and contact.kind == "contact":
             query = {"fields": "Deal_Name,Modified_Time", "per_page": str(_PAGE)}
-            deals = _rows(await self.http.get(f"Contacts/{contact.id}/Deals", query))
+            deals = rows_of(await self.http.get(f"Contacts/{contact.id}/Deals", query))
         if deals:
             newest = max(deals, key=lambda row: (str(row.get("Modified_Time")), str(row["id"])))
             links |= {"What_Id": {"id": str(newest["id"])}, "$se_module": "Deals"}
@@ -316,7 +295,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
 
     async def _status(self, value: str) -> dict[str, str]:
         answer = await self.http.known("settings/fields", {"module": "Calls"}, accept=(400, 403, 404))
-        names = {row["api_name"] for row in _rows(answer.body, "fields")} if answer.status < 300 else set()
+        names = {row["api_name"] for row in rows_of(answer.body, "fields")} if answer.status < 300 else set()
         return next(({name: value} for name in _STATUS_NAMES if name in names), {})
 
     # --- reads ---
@@ -324,34 +303,21 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     async def _fields(self, module: str) -> list[dict[str, Any]] | None:
         """The module's fields; None where the login may not read them."""
         answer = await self.http.read("settings/fields", {"module": module}, accept=(403,))
-        return None if answer.status == 403 else _rows(answer.body, "fields")
+        return None if answer.status == 403 else rows_of(answer.body, "fields")
 
     async def _person_of(self, contact: Ref, fields: list[str]) -> dict[str, Any]:
-        rows = _rows(await self.http.get(f"{_MODULES[contact.kind]}/{contact.id}", {"fields": ",".join(fields)}))
+        rows = rows_of(await self.http.get(f"{_MODULES[contact.kind]}/{contact.id}", {"fields": ",".join(fields)}))
         if not rows:
             raise NotFound(f"The {contact.kind} was deleted.", status=404)
         return rows[0]
 
     async def _name_in(self, log: Ref) -> str | None:
         """What the contact or lead of a call is called."""
-        rows = _rows(await self.http.get(f"Calls/{log.id}", {"fields": "Who_Id,What_Id"}))
+        rows = rows_of(await self.http.get(f"Calls/{log.id}", {"fields": "Who_Id,What_Id"}))
         if not rows:
             raise NotFound("The call was deleted.", status=404)
         with_whom = rows[0].get("Who_Id") or rows[0].get("What_Id") or {}
         return with_whom.get("name")
-
-    async def _listed(self, path: str, name: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
-        """The rows of a list, page by page. Raises `CannotTell` where it is too long, or not there."""
-        for page in range(1, _PAGES + 1):
-            paged = {**query, "page": str(page), "per_page": str(_PAGE)}
-            answer = await self.http.read(path, paged, accept=(404,))
-            if answer.status == 404:
-                raise CannotTell(f"Zoho CRM does not show the list {path.rpartition('/')[2]}.")
-            for row in _rows(answer.body, name):
-                yield row
-            if not ((answer.body or {}).get("info") or {}).get("more_records"):
-                return
-        raise CannotTell(f"The list is longer than {_PAGES * _PAGE} records.")
 
     # --- writes ---
 
@@ -381,8 +347,8 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
         """`shown`: the record on whose page it is seen, where it has none of its own."""
         if shown is not None:
             return Ref(kind, id_, shown.url)
-        web = DATA_CENTERS[self.settings.data_center].web
-        return Ref(kind, id_, self.at(f"https://{web}/crm/tab/{module or _MODULES[kind]}/{id_}"))
+        page = f"https://crm.{self.settings.domain}/crm/tab/{module or _MODULES[kind]}/{id_}"
+        return Ref(kind, id_, self.at(page))
 
 
 def _without_number(name: str) -> str:
@@ -399,9 +365,3 @@ def _links(person: Ref) -> dict[str, Any]:
     if person.kind == "lead":
         return {"What_Id": {"id": person.id}, "$se_module": "Leads"}
     return {"Who_Id": {"id": person.id}}
-
-
-def _rows(body: Any, name: str = "data") -> list[dict[str, Any]]:
-    """The rows of an answer; nothing found is an empty one (reference §2)."""
-    rows: list[dict[str, Any]] = body[name] if body else []
-    return rows

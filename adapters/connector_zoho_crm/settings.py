@@ -1,40 +1,29 @@
 """What a tenant enters to connect a Zoho organisation, where its data centre is, and what may be changed."""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from connector.adapter import SalesOptions, Settings, TaskOptions
+from connector.adapter import SalesOptions, Settings, TaskOptions, region
 
-
-class DataCenter(NamedTuple):
-    """Hosts of one data centre: login, API, and the pages that people open."""
-
-    accounts: str
-    api: str
-    web: str
-
-
-#: An organisation lives in one of these (reference zoho_desk.md §2.1, zoho_crm.md §2).
-DATA_CENTERS = {
-    "us": DataCenter("accounts.zoho.com", "www.zohoapis.com", "crm.zoho.com"),
-    "eu": DataCenter("accounts.zoho.eu", "www.zohoapis.eu", "crm.zoho.eu"),
-    "in": DataCenter("accounts.zoho.in", "www.zohoapis.in", "crm.zoho.in"),
-    "au": DataCenter("accounts.zoho.com.au", "www.zohoapis.com.au", "crm.zoho.com.au"),
-    "jp": DataCenter("accounts.zoho.jp", "www.zohoapis.jp", "crm.zoho.jp"),
-    "ca": DataCenter("accounts.zohocloud.ca", "www.zohoapis.ca", "crm.zohocloud.ca"),
-    "sa": DataCenter("accounts.zoho.sa", "www.zohoapis.sa", "crm.zoho.sa"),
-    "uk": DataCenter("accounts.zoho.uk", "www.zohoapis.uk", "crm.zoho.uk"),
-    "cn": DataCenter("accounts.zoho.com.cn", "www.zohoapis.com.cn", "crm.zoho.com.cn"),
+#: Data centre, where an organisation lives -> domain (reference zoho_desk.md §2.1, zoho_crm.md §2).
+DOMAINS: Final = {
+    "us": "zoho.com",
+    "eu": "zoho.eu",
+    "in": "zoho.in",
+    "au": "zoho.com.au",
+    "jp": "zoho.jp",
+    "ca": "zohocloud.ca",
+    "sa": "zoho.sa",
+    "uk": "zoho.uk",
+    "cn": "zoho.com.cn",
 }
-#: The ends of Zoho's addresses, which people know their data centre by.
-_ENDS = {"com": "us", "com.au": "au", "com.cn": "cn"}
 
 
 class ZohoCrmSettings(Settings):
     """What a tenant enters to connect a Zoho organisation."""
 
-    data_center: Literal["us", "eu", "in", "au", "jp", "ca", "sa", "uk", "cn"] = Field(
+    data_center: Annotated[Literal["us", "eu", "in", "au", "jp", "ca", "sa", "uk", "cn"], region(DOMAINS)] = Field(
         title="Data centre", description="The end of the address at which you use Zoho CRM; `us` for crm.zoho.com"
     )
     client_id: str = Field(title="Client ID", description="Zoho API console > your client", min_length=1)
@@ -49,14 +38,15 @@ class ZohoCrmSettings(Settings):
         pattern=r"^https?://[^/?#@]+/?$",
     )
 
-    @field_validator("data_center", mode="before")
-    @classmethod
-    def _known(cls, value: object) -> object:
-        """Takes the end of an address for the data centre, too: `.com.au`, `zoho.in`."""
-        if not isinstance(value, str):
-            return value
-        end = value.strip().lower().removeprefix("https://").rstrip("/").rpartition("zoho.")[2].lstrip(".")
-        return _ENDS.get(end, end)
+    @property
+    def domain(self) -> str:
+        """`zoho.in`, below which the login and the pages are that people open."""
+        return DOMAINS[self.data_center]
+
+    @property
+    def api_host(self) -> str:
+        """`www.zohoapis.in`"""
+        return f"www.zohoapis.{self.domain.partition('.')[2]}"
 
 
 class ZohoCrmOptions(SalesOptions, TaskOptions):

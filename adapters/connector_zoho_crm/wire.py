@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from connector.adapter import Quota
+from connector.adapter import Quota, count
+from connector_zoho_crm.fields import FIELDS
 
-_NUMBER = re.compile(r"\+?[\d\s().\-/]+")
+#: What counts as a number of a person's.
+NUMBER: Final = re.compile(r"\+?[\d\s().\-/]+")
 #: Terms of one search (reference zoho_crm.md §3.1: ten by the documentation, fifteen by the error text).
 _TERMS = 10
 _ENDING, _ESCAPED = re.compile(r"([\\(),])"), r"\\\1"
@@ -21,14 +23,6 @@ _STATUS = {
     **dict.fromkeys(("RECORD_LOCKED", "RECORD_IN_BLUEPRINT"), 423),
     **dict.fromkeys(("TOO_MANY_REQUESTS", "LIMIT_EXCEEDED"), 429),
     **dict.fromkeys(("INTERNAL_ERROR", "INTERNAL_SERVER_ERROR"), 500),
-}
-#: Zoho's field -> the part of the entry that it holds; any other is an entry of `fields`.
-_PARTS = {
-    "Owner": "agent",
-    **dict.fromkeys(("Who_Id", "What_Id", "Last_Name", "Phone", "Mobile", "Company"), "contact"),
-    **dict.fromkeys(("Subject", "Event_Title"), "subject"),
-    "Description": "html",
-    "Voice_Recording__s": "recording",
 }
 #: A lead that became a contact: whoever holds it has to look the caller up again.
 _CONVERTED = frozenset({"ID_ALREADY_CONVERTED", "CONVERTED_RECORD"})
@@ -82,22 +76,11 @@ def words_of(body: Any) -> Mapping[str, str]:
     if not isinstance(message, str):
         return {}
     field = str(details.get("api_name", ""))
-    part = "contact" if code in _CONVERTED else _part_of(field)
+    named = re.fullmatch(r"[A-Za-z]\w{0,60}", field)
+    part = "contact" if code in _CONVERTED else FIELDS.part_of(field) if named else ""
     wanted = {name: details[name] for name in ("expected_data_type", "maximum_length") if name in details}
     told = ", ".join([str(code), *(f"{name} {value}" for name, value in wanted.items())])
     return {part: f"{message} ({told})"}
-
-
-def _part_of(field: str) -> str:
-    if not re.fullmatch(r"[A-Za-z]\w{0,60}", field):
-        return ""
-    return _PARTS.get(field, f"fields.{field}")
-
-
-def alike(number: object) -> str | None:
-    """A number as far as its spellings agree, digits without leading zeros; other text as it is."""
-    text = str(number or "").strip()
-    return (re.sub(r"\D", "", text).lstrip("0") if _NUMBER.fullmatch(text) else text.casefold()) or None
 
 
 def is_dialable(text: str) -> bool:
@@ -129,8 +112,7 @@ def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
 
     What is left is shared out: no hour takes more than a sixth of it, so that it lasts until credits come back.
     """
-    told = headers.get("X-API-CREDITS-REMAINING", "").strip()
-    if not told.isdecimal():
+    left = count(headers.get("X-API-CREDITS-REMAINING"))
+    if left is None:
         return {}
-    left = int(told)
     return {"all": Quota(limit=max(1, left // 6), per_s=3600.0, blocked_s=None if left else 900.0)}

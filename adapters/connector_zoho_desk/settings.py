@@ -1,12 +1,11 @@
 """What a tenant enters to connect a Zoho Desk organisation, where its data centre is reached, and its options."""
 
-import re
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, model_validator
 
-from connector.adapter import DeskOptions, SalesOptions, Settings
+from connector.adapter import DeskOptions, SalesOptions, Settings, region
 
 DataCenter = Literal["us", "eu", "in", "au", "jp", "ca", "sa", "uk", "cn"]
 #: Data centre -> domain, the same for `accounts.` and `desk.` (reference zoho_desk.md §2.1).
@@ -23,7 +22,6 @@ DOMAINS: dict[DataCenter, str] = {
 }
 #: Hosts that a client secret may be sent to.
 _ACCOUNTS = frozenset(f"accounts.{domain}" for domain in DOMAINS.values())
-_BY_DOMAIN = {domain: center for center, domain in DOMAINS.items()}
 _ID = r"^[0-9]{1,20}$"
 
 
@@ -32,7 +30,7 @@ class ZohoDeskSettings(Settings):
 
     model_config = ConfigDict(coerce_numbers_to_str=True)  # ids look like numbers in YAML
 
-    data_center: DataCenter = Field(
+    data_center: Annotated[DataCenter, region(DOMAINS)] = Field(
         title="Data centre", description="Where the organisation lives: the end of its address, as in desk.zoho.in"
     )
     org_id: str = Field(title="Organisation id", description="Setup > Developer space > API", pattern=_ID)
@@ -43,19 +41,6 @@ class ZohoDeskSettings(Settings):
     accounts_url: str | None = Field(
         default=None, title="Accounts server", description="Only where it is not the data centre's own"
     )
-
-    @field_validator("data_center", mode="before")
-    @classmethod
-    def _center(cls, value: object) -> object:
-        """Takes `IN`, `.in`, `zoho.in` and the address of the help desk as well."""
-        if not isinstance(value, str):
-            return value
-        told = value.strip().lower()
-        if told in get_args(DataCenter):
-            return told
-        host = re.sub(r"^https?://", "", told).partition("/")[0]
-        domain = host.removeprefix("desk.").removeprefix("accounts.").removeprefix(".").removeprefix("zoho.")
-        return next((_BY_DOMAIN[name] for name in (f"zoho.{domain}", domain) if name in _BY_DOMAIN), told)
 
     @model_validator(mode="after")
     def _accounts(self) -> "ZohoDeskSettings":
@@ -75,9 +60,9 @@ class ZohoDeskSettings(Settings):
         return f"desk.{DOMAINS[self.data_center]}"
 
     @property
-    def accounts_host(self) -> str:
-        """`accounts.zoho.in`"""
-        return f"accounts.{DOMAINS[self.data_center]}"
+    def accounts(self) -> str:
+        """`https://accounts.zoho.in`"""
+        return f"https://accounts.{DOMAINS[self.data_center]}"
 
 
 class ZohoDeskOptions(DeskOptions, SalesOptions):

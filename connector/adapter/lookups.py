@@ -36,9 +36,14 @@ class Listing:
     #: Path at which a record is read whose field the list leaves out; empty where no list does.
     whole: str = ""
 
-    async def row_with(self, http: CrmHttp, key: str, parent: Ref) -> dict[str, Any] | None:
-        """The row that carries the key, None where there is none. Raises `CannotTell` where the list is too long."""
-        query = self.query(parent) if callable(self.query) else self.query
+    async def row_with(
+        self, http: CrmHttp, key: str, parent: Ref, also: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """The row that carries the key, None where there is none; `also` follows the query.
+
+        Raises `CannotTell` where the list is too long.
+        """
+        query = {**((self.query(parent) if callable(self.query) else self.query) or {}), **(also or {})}
         async for row in self.pages.rows(http, self.path.format(parent=parent), query, bucket=self.bucket):
             if (not self.of or str(row.get(self.of)) == parent.id) and await self.is_in(http, key, row):
                 return row

@@ -56,8 +56,8 @@ class Pages:
     #: What every first page is asked for with.
     first: Mapping[str, str]
     following: Following
-    #: The member that holds the rows; empty where the body is the list.
-    name: str = ""
+    #: The member that holds the rows; empty where the body is the list, None where they have no one place.
+    name: str | None = ""
     #: So many pages are read; None: all of them.
     most: int | None = 10
     #: What `CannotTell` says of a list that is longer: `{seen}` rows were read, `{list}` is the end of its path.
@@ -71,7 +71,7 @@ class Pages:
         path: str,
         query: Mapping[str, str] | None = None,
         *,
-        name: str | None = None,
+        name: str = "",
         most: int | None = None,
         bucket: str = "all",
         accept: Container[int] = (),
@@ -85,7 +85,8 @@ class Pages:
             if self.hidden and answer.status == 404:
                 raise CannotTell(self.hidden.format(list=end), status=404)
             is_list = answer.status < 400
-            page = Page(answer, rows_of(answer.body, self.name if name is None else name) if is_list else [], number)
+            held = name or self.name
+            page = Page(answer, rows_of(answer.body, held) if is_list and held is not None else [], number)
             yield page
             following = self.following(page) if is_list else None
             if following is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.adapter.http import CrmHttp
+from connector.adapter.http import Answer, CrmHttp
 from connector.adapter.records import Checked
 from connector.errors import AuthFailed, ConfigError
 
@@ -23,9 +23,7 @@ class Probe:
 
         `absent` is what a 404 says of the setting `domain`, as a `ConfigError`.
         """
-        answer = await self.http.read(path, query, accept=(*self.refused, 404) if absent else self.refused)
-        if absent and answer.status == 404:
-            raise ConfigError(absent, field="domain")
+        answer = await self._read(path, query, self.refused, absent)
         if answer.status >= 400:
             raise AuthFailed(lacks, status=answer.status)
         return answer.body
@@ -43,10 +41,7 @@ class Probe:
 
         `absent` as in `needed`.
         """
-        accept = (*self.refused, *or_else, *((404,) if absent else ()))
-        answer = await self.http.read(path, query, accept=accept)
-        if absent and answer.status == 404:
-            raise ConfigError(absent, field="domain")
+        answer = await self._read(path, query, (*self.refused, *or_else), absent)
         if answer.status >= 400:
             self.missing.append(lacks)
             return None
@@ -55,3 +50,9 @@ class Probe:
     def checked(self, account: str) -> Checked:
         """What `check` found."""
         return Checked(account, tuple(self.missing))
+
+    async def _read(self, path: str, query: Mapping[str, str] | None, refused: tuple[int, ...], absent: str) -> Answer:
+        answer = await self.http.read(path, query, accept=(*refused, 404) if absent else refused)
+        if absent and answer.status == 404:
+            raise ConfigError(absent, field="domain")
+        return answer

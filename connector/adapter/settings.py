@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
@@ -54,7 +54,18 @@ def pasted(bare: str, *others: str, refusal: str = "") -> BeforeValidator:
 
 
 class Login(Protocol):
-    """Settings with an OAuth client and a refresh token, all of them or none."""
+    """Settings with an OAuth client and a refresh token."""
+
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def client_secret(self) -> SecretStr: ...
+    @property
+    def refresh_token(self) -> SecretStr: ...
+
+
+class MayLogin(Protocol):
+    """Settings that may have them, all or none."""
 
     @property
     def client_id(self) -> str | None: ...
@@ -64,7 +75,11 @@ class Login(Protocol):
     def refresh_token(self) -> SecretStr | None: ...
 
 
-def grant_of(login: Login, token_url: str) -> Grant | None:
+@overload
+def grant_of(login: Login, token_url: str) -> Grant: ...
+@overload
+def grant_of(login: MayLogin, token_url: str) -> Grant | None: ...
+def grant_of(login: MayLogin, token_url: str) -> Grant | None:
     """What access tokens are fetched with at `token_url`; None where the settings name no login."""
     if login.client_id is None or login.client_secret is None or login.refresh_token is None:
         return None

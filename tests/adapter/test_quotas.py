@@ -4,7 +4,7 @@ import pytest
 
 from connector.adapter import Quota, QuotaHeaders
 
-PER_MS = QuotaHeaders("Max", "Left", per="Interval")
+PER_MS = QuotaHeaders(("Max",), "Left", per="Interval")
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_quota(headers: dict[str, str], told: dict[str, Quota]) -> None:
 )
 def test_a_header_tells_the_time(headers: dict[str, str], told: dict[str, Quota]) -> None:
     assert PER_MS.quota(headers) == told
+
+
+@pytest.mark.parametrize(("total", "per_s"), [("400", 60.0), ("1000", 3600.0)])
+def test_the_time_follows_from_the_total(total: str, per_s: float) -> None:
+    headers = QuotaHeaders(("Total", "Limit"), per=lambda total: 60.0 if total == 400 else 3600.0)
+    assert headers.quota({"Limit": total}) == headers.quota({"Total": total, "Limit": "7"})
+    assert headers.quota({"Limit": total}) == {"all": Quota(None, int(total), per_s)}

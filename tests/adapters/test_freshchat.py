@@ -15,7 +15,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from connector_freshchat import Freshchat, FreshchatOptions, FreshchatSettings
-from connector_freshchat.wire import quota_of
 from pydantic import ValidationError
 from standins.freshchat import SETTINGS, Account, standin
 from standins.freshchat.state import ALL_SCOPES, AVNISH, MANISH, TOPIC
@@ -509,7 +508,8 @@ class TestFaults:
 
 class TestQuota:
     def quota(self, **headers: str) -> Any:
-        told = quota_of({name.replace("_", "-"): value for name, value in headers.items()})
+        assert Freshchat.quota_headers is not None
+        told = Freshchat.quota_headers.quota({name.replace("_", "-"): value for name, value in headers.items()})
         return {bucket: (quota.remaining, quota.limit, quota.per_s) for bucket, quota in told.items()}
 
     def test_declared(self) -> None:

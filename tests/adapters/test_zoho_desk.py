@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from standins.zoho_desk import SETTINGS, Account, standin
 from standins.zoho_desk.state import ALL_SCOPES
 
-from connector.adapter import Agent, Caller, Entry, Home, Ref
+from connector.adapter import Agent, Answer, Caller, Entry, Home, Ref
 from connector.adapter.http import CrmHttp, Unlimited
 from connector.errors import (
     AuthFailed,
@@ -674,18 +674,18 @@ class TestFindByKey:
 
     async def test_a_list_with_descriptions_is_enough(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         row = {"id": "7", "description": "[ref c1:e69d:ticket]"}
-        monkeypatch.setattr(desk.crm.http, "get", answering({"data": [row]}))
+        monkeypatch.setattr(desk.crm.http, "read", answering(Answer(200, {}, {"data": [row]})))
         assert await desk.crm.find_by_key("ticket", "c1:e69d:ticket", Ref("contact", "1")) == Ref("ticket", "7")
         assert desk.requests() == 0
 
     async def test_a_list_that_counts_from_one(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = [{"id": str(n), "name": f"A{n}"} for n in range(300)]
 
-        async def get(_path: str, query: dict[str, str]) -> Any:
+        async def read(_path: str, query: dict[str, str], **_how: Any) -> Answer:
             start = max(int(query.get("from", "1")) - 1, 0)
-            return {"data": rows[start : start + int(query["limit"])]}
+            return Answer(200, {}, {"data": rows[start : start + int(query["limit"])]})
 
-        monkeypatch.setattr(desk.crm.http, "get", get)
+        monkeypatch.setattr(desk.crm.http, "read", read)
         assert [agent.id for agent in await desk.crm.list_agents()] == [row["id"] for row in rows]
 
     async def test_calls_of_other_contacts_are_not_read(self, desk: Desk) -> None:
