@@ -144,12 +144,13 @@ class Dispatcher:
     async def _look_loop(self) -> None:
         while True:
             try:
-                await self._look()
+                await self.look()
             except StoreBusy as error:
                 log.warning("the store is busy", extra={"error": str(error)})
             await asyncio.sleep(self._look_every_s * random.uniform(0.8, 1.2))  # noqa: S311 - replicas look in turn
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Finds what is due, whoever was told of it. Raises `StoreBusy`."""
         now = self._clock.now()
         for connection_id, priority, due_at in await self._db.read(deliveries.due):
             if priority > 1 and due_at <= now - _AGED_S:
