@@ -47,7 +47,7 @@ def merge(query: Sequence[tuple[str, str]], content_type: str | None, body: byte
     """
     merged: dict[str, Any] = {}
     for key, value in query:
-        key, value = _legal(key), _clean(value, 0)
+        key, value = _legal(key), _legal(value)
         if key not in merged or _tells(value):
             merged[key] = value
     if body:

@@ -2,21 +2,18 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-from connector.adapter import Adapter, Checked, registry
-from connector.adapter.options import Options
+import aiohttp
+
+from connector.adapter import Adapter
 from connector.clock import SYSTEM, Clock
 from connector.errors import ConfigError, StoreBusy
 from connector.exotel.api import Exotel
 from connector.exotel.api.records import User
 from connector.exotel.model import ORDERS
-from connector.observe import metrics
 from connector.outbound import session
 from connector.pipeline.applets.lines import Lines
 from connector.pipeline.applets.owners import ContactOwners
@@ -31,8 +28,8 @@ from connector.pipeline.delivery import replay as replaying
 from connector.pipeline.delivery.contacts import Contacts
 from connector.pipeline.delivery.dispatch import CAP, SLOTS, Dispatcher
 from connector.pipeline.delivery.replay import Replayed, ReplayWish
-from connector.pipeline.delivery.runner import Result, Runner
-from connector.pipeline.delivery.story import Target
+from connector.pipeline.delivery.runner import Runner
+from connector.pipeline.delivery.targets import Targets
 from connector.pipeline.gates.accounts import Accounts
 from connector.pipeline.gates.exotel import ExotelAccounts
 from connector.pipeline.gates.gate import Gate
@@ -44,11 +41,10 @@ from connector.pipeline.recordings.orders import Recorder
 from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import deliveries
-from connector.store.queries.deliveries import Work
 from connector.store.queries.placements import Placement, give_up_placing
 from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
-from connector.tenants.directory import Directories, options_of
+from connector.tenants.directory import Directories
 from connector.tenants.model import Connection, Tenant
 
 log = logging.getLogger(__name__)
@@ -56,28 +52,31 @@ log = logging.getLogger(__name__)
 _PROBE_LOOK_S: Final = 5.0
 #: What another replica wrote of a gate is in force here after at most so long, and the time of a read.
 _GATES_LOOK_S: Final = 0.5
-_REVISIONS_KEPT: Final = 2000
 #: A dead process's unsure writes settle for this long after a start; the longest that an adapter may declare.
 _SETTLE_AT_START_S: Final = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a pipeline is made of while it runs."""
-
-    accounts: Accounts
-    exotel: ExotelAccounts
-    recorder: Recorder
-    recordings: Recordings
-    routing: Routing
-    reconciler: Reconciler
-    dispatcher: Dispatcher
-    placing: Placing
-    unsure: Unsure
-
-
 class Pipeline:
-    """Everything between an accepted request and the CRMs. Implements `runner.Registered`."""
+    """Everything between an accepted request and the CRMs. Its parts are there once it runs."""
+
+    #: Adapters and gates.
+    accounts: Accounts
+    #: The tenants' clients of Exotel.
+    exotel: ExotelAccounts
+    #: Carries out orders to record calls.
+    recorder: Recorder
+    #: The tenants' recordings.
+    recordings: Recordings
+    #: Whom Connect applets ring.
+    routing: Routing
+    #: What asks Exotel.
+    reconciler: Reconciler
+    #: Claims due work.
+    dispatcher: Dispatcher
+    #: Places calls.
+    placing: Placing
+    #: Looks for placed calls of unknown outcome.
+    unsure: Unsure
 
     def __init__(
         self,
@@ -101,8 +100,6 @@ class Pipeline:
         self._clock = clock
         self._slots = slots
         self._cap = cap
-        self._made: _Parts | None = None
-        self._options: OrderedDict[tuple[str, int], Options] = OrderedDict()
         self._side_tasks: set[asyncio.Task[None]] = set()
 
     # --- life ---
@@ -121,108 +118,64 @@ class Pipeline:
             session(PrivateHosts(self._directories, self._home_url)) as client,
             Replicas(self._db, self._clock).running() as replicas,
         ):
-            accounts = Accounts(
-                self._db,
-                client,
-                self._box,
-                self._home_url,
-                lambda: self._directories.current,
-                self._clock,
-                replicas,
-                self._wake_account,
-            )
-            await accounts.look()
-            exotel = ExotelAccounts(self._db, client, lambda: self._directories.current, self._clock, accounts.buckets)
-            recorder = Recorder(
-                self._db, self._client, lambda: self._directories.current, self._clock, self._public_url
-            )
-            recordings = Recordings(exotel)
-            reconciler = Reconciler(self._db, self._directories, exotel, self.accept, self._clock)
-            contacts = Contacts(self._db, self._clock)
-            runner = Runner(self._db, contacts, recordings, self, self._clock, restored_at=restored_at)
-            owners = ContactOwners(contacts, accounts.urgent, self._clock)
-            lines = Lines(self._list_users, self._clock)
-            routing = Routing(self._db, owners, lines, self._clock)
-            dispatcher = Dispatcher(
-                self._db, accounts, self._counted(runner), self._clock, slots=self._slots, cap=self._cap
-            )
-            placing = Placing(self._db, self._client, self._accept, self._public_url, self._clock)
-            learned = Intake(self._db, self._accept, self._clock).answers
-            unsure = Unsure(self._db, placing, self._client, lambda: self._directories.current, self._clock, learned)
-            self._made = _Parts(
-                accounts, exotel, recorder, recordings, routing, reconciler, dispatcher, placing, unsure
-            )
+            self._make_parts(client, replicas, restored_at)
+            await self.accounts.look()
             self._directories.on_change.append(self._changed)
             try:
                 async with contextlib.AsyncExitStack() as stack:
-                    await stack.enter_async_context(every(_PROBE_LOOK_S, accounts.probe, name="probes"))
-                    await stack.enter_async_context(unsure.running())
+                    await stack.enter_async_context(every(_PROBE_LOOK_S, self.accounts.probe, name="probes"))
+                    await stack.enter_async_context(self.unsure.running())
                     if not self._db.single_process:
-                        await stack.enter_async_context(every(_GATES_LOOK_S, accounts.look, name="gates"))
+                        await stack.enter_async_context(every(_GATES_LOOK_S, self.accounts.look, name="gates"))
                     if deliver:
-                        await stack.enter_async_context(dispatcher.running())
-                        await stack.enter_async_context(recorder.running())
+                        await stack.enter_async_context(self.dispatcher.running())
+                        await stack.enter_async_context(self.recorder.running())
                     if reconcile:
-                        await stack.enter_async_context(reconciler.running())
+                        await stack.enter_async_context(self.reconciler.running())
                     yield self
             finally:
                 self._directories.on_change.remove(self._changed)
-                await placing.stop()
+                await self.placing.stop()
                 for task in self._side_tasks:
                     task.cancel()
                 await asyncio.gather(*self._side_tasks, return_exceptions=True)
-                await accounts.ended()
-                await routing.close()
+                await self.accounts.ended()
+                await self.routing.close()
 
-    def _counted(self, runner: Runner) -> Callable[[Work], Any]:
-        async def run(work: Work) -> Result | None:
-            result = await runner.run(work)
-            connection = self._directories.current.connections.get(work.connection_id)
-            if result is not None and connection is not None:
-                metrics.delivered(connection.adapter, result.reason or result.state)
-            return result
-
-        return run
-
-    @property
-    def _parts(self) -> "_Parts":
-        assert self._made is not None, "the pipeline does not run"
-        return self._made
-
-    @property
-    def accounts(self) -> Accounts:
-        """Adapters and gates. Only while the pipeline runs."""
-        return self._parts.accounts
-
-    @property
-    def exotel(self) -> ExotelAccounts:
-        """The tenants' clients of Exotel. Only while the pipeline runs."""
-        return self._parts.exotel
-
-    @property
-    def recorder(self) -> Recorder:
-        """Carries out orders to record calls. Only while the pipeline runs."""
-        return self._parts.recorder
-
-    @property
-    def recordings(self) -> Recordings:
-        """The tenants' recordings. Only while the pipeline runs."""
-        return self._parts.recordings
-
-    @property
-    def routing(self) -> Routing:
-        """Whom Connect applets ring. Only while the pipeline runs."""
-        return self._parts.routing
-
-    @property
-    def unsure(self) -> Unsure:
-        """Looks for placed calls of unknown outcome. Only while the pipeline runs."""
-        return self._parts.unsure
-
-    @property
-    def reconciler(self) -> Reconciler:
-        """What asks Exotel. Only while the pipeline runs."""
-        return self._parts.reconciler
+    def _make_parts(self, client: aiohttp.ClientSession, replicas: Replicas, restored_at: float | None) -> None:
+        db, directories, clock = self._db, self._directories, self._clock
+        self.accounts = Accounts(
+            db,
+            client,
+            self._box,
+            self._home_url,
+            lambda: directories.current,
+            clock,
+            replicas,
+            self._wake_account,
+        )
+        self.exotel = ExotelAccounts(db, client, lambda: directories.current, clock, self.accounts.buckets)
+        self.recorder = Recorder(db, self._client, directories, clock, self._public_url)
+        self.recordings = Recordings(self.exotel)
+        self.reconciler = Reconciler(db, directories, self.exotel, self.accept, clock)
+        contacts = Contacts(db, clock)
+        self.routing = Routing(
+            db, ContactOwners(contacts, self.accounts.urgent, clock), Lines(self._list_users, clock), clock
+        )
+        runner = Runner(
+            db,
+            Targets(db, directories, self._links, self.reconciler.answers),
+            self.accounts,
+            contacts,
+            self.recordings,
+            self._gate_changed,
+            clock,
+            restored_at=restored_at,
+        )
+        self.dispatcher = Dispatcher(db, self.accounts, runner.run, clock, slots=self._slots, cap=self._cap)
+        self.placing = Placing(db, self._client, self._accept, self._public_url, clock)
+        learned = Intake(db, self._accept, clock).answers
+        self.unsure = Unsure(db, self.placing, self._client, directories, clock, learned)
 
     async def _list_users(self, tenant: Tenant) -> list[User]:
         return await self._client(tenant).people.list_users()
@@ -238,7 +191,7 @@ class Pipeline:
     async def _recognise(self, received: Received) -> None:
         """Where it is the callback of a call that we placed, says so first: the fold then knows the user's words."""
         try:
-            await self._parts.placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
+            await self.placing.recognise(self._directories.current.tenants_by_id[received.tenant_id], received)
         except StoreBusy as error:
             # Exotel may not tell it again: what matters is that the callback is kept. The call is found by its numbers.
             log.warning("a placed call was not recognised", extra={"error": str(error)})
@@ -252,63 +205,17 @@ class Pipeline:
         if received.kind in ORDERS:
             self.recorder.wake()
         for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
-            self._parts.dispatcher.wake(connection_id, priority, due_at - received.received_at)
+            self.dispatcher.wake(connection_id, priority, due_at - received.received_at)
 
     async def text_told(self, fate: TextFate) -> None:
         """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
         await self._db.write_patiently(write_fates, fate, for_s=WAIT_S)
 
-    # --- for the runner ---
-
-    async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
-        """For whom a claimed delivery is done, under the options of its first plan; None where it is for nobody."""
-        directory = self._directories.current
-        tenant = directory.tenants_by_id.get(work.tenant_id)
-        connection = directory.connections.get(work.connection_id)
-        if tenant is None or connection is None or not connection.enabled:
-            return None
-        if work.revision is not None and work.revision != connection.revision:
-            connection = await self._as_of(connection, work.revision, tenant.country)
-        adapter = self.accounts.adapter(connection)
-        links, asks = self._links.of(work, type(adapter)), self.reconciler.answers(tenant.id)
-        return Target(tenant, connection, type(adapter), links, asks), adapter, self.accounts.gate(connection)
-
-    async def _as_of(self, connection: Connection, revision: int, country: str) -> Connection:
-        place = (connection.id, revision)
-        options = self._options.get(place)
-        if options is None:
-            written = await self._db.read(deliveries.revision_options, connection.id, revision)
-            try:
-                options = options_of(registry.get(connection.adapter), json.loads(written or ""), country)
-            except ValueError:  # pruned, or written for an adapter that has since changed its options
-                return connection
-            self._options[place] = options
-            while len(self._options) > _REVISIONS_KEPT:
-                self._options.popitem(last=False)
-        return replaying.with_options(connection, options, revision)
-
-    async def auth_failed(self, target: Target) -> None:
-        """See `Accounts.auth_failed`."""
-        await self.accounts.auth_failed(self._current(target.connection))
-
-    def gate_changed(self, gate: Gate) -> None:
-        """Stores the gate beside the work; looks again when its circuit closes."""
-        self._aside(self.accounts.store(gate))
-        self._wake_account(gate.account, gate.waits_s())
-
     # --- for people ---
-
-    async def check(self, connection: Connection) -> Checked:
-        """Proves a connection's credentials. Raises `ConfigError`, `AuthFailed`, other CRM errors."""
-        return await self.accounts.check(connection)
-
-    async def resume(self, account: str) -> None:
-        """Lets a paused account's work through again."""
-        await self.accounts.resume(account)
 
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
-        return await self._parts.placing.place(tenant, wish, who)
+        return await self.placing.place(tenant, wish, who)
 
     async def replay(
         self,
@@ -337,13 +244,14 @@ class Pipeline:
     def _client(self, tenant: Tenant) -> Exotel:
         return self.exotel.client(tenant, "caller")
 
-    def _current(self, connection: Connection) -> Connection:
-        return self._directories.current.connections.get(connection.id, connection)
-
     def _wake_connection(self, connection: Connection) -> None:
-        if self._made is not None:
-            for priority in (1, 2, 3):
-                self._made.dispatcher.wake(connection.id, priority)
+        for priority in (1, 2, 3):
+            self.dispatcher.wake(connection.id, priority)
+
+    def _gate_changed(self, gate: Gate) -> None:
+        """Stores the gate beside the work; looks again when its circuit closes."""
+        self._aside(self.accounts.store(gate))
+        self._wake_account(gate.account, gate.waits_s())
 
     def _wake_account(self, account: str, in_s: float = 0.0) -> None:
         """Looks for work of an account that lets more through, in so many seconds."""

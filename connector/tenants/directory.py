@@ -107,16 +107,12 @@ class Directories:
     def __init__(self, db: Database, box: SecretBox) -> None:
         self._db = db
         self._box = box
-        self._current = Directory()
+        #: As last loaded; empty before the first `refresh`.
+        self.current = Directory()
         self._told: Told = set()
         self._lock = asyncio.Lock()
         self._looks = 0
         self.on_change: list[Callable[[Directory], None]] = []
-
-    @property
-    def current(self) -> Directory:
-        """The directory as last loaded; empty before the first `refresh`."""
-        return self._current
 
     async def refresh(self, force: bool = False) -> Directory:
         """Looks whether something changed, and loads it. Raises `StoreBusy`.
@@ -126,14 +122,14 @@ class Directories:
         before = self._looks
         async with self._lock:
             if self._looks > before and not force:
-                return self._current
+                return self.current
             self._looks += 1
-            if force or await self._db.read(version_of) != self._current.version:
-                known = None if force else self._current
-                self._current = await self._db.read(load, self._box, self._told, known)
+            if force or await self._db.read(version_of) != self.current.version:
+                known = None if force else self.current
+                self.current = await self._db.read(load, self._box, self._told, known)
                 for callback in self.on_change:
-                    callback(self._current)
-            return self._current
+                    callback(self.current)
+            return self.current
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Directories"]:

@@ -106,7 +106,8 @@ async def _deliver(store: FileStore, walk: Walk, standin: StandIn) -> None:
     db = Database(config.database_url)
     box = open_box(config, db)
     directories = Directories(db, box)
-    async with db.running(), directories.running():
+    async with db.running():
+        await directories.refresh()
         pipeline = Pipeline(db, box, directories, home_url=lambda: "", link_url=lambda _: PUBLIC_URL)
         (tenant,) = directories.current.tenants_by_id.values()
         async with pipeline.running():

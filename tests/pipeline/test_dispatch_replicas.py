@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from connector.pipeline.delivery.journal import LEASE_S
+from connector.pipeline.delivery.runner import Result, Runner
 from connector.pipeline.service import Pipeline
 from connector.store.engine import notify, postgresql
 from connector.store.engine.clock import DatabaseClock
@@ -19,6 +20,7 @@ from connector.store.engine.database import Database
 from connector.store.engine.migrate import migrate
 from connector.store.queries import contacts, deliveries, journal
 from connector.store.queries.contacts import ContactClaim, ContactRow
+from connector.store.queries.deliveries import Work
 from connector.store.queries.events import NewEvent, accept
 from connector.store.queries.journal import JournalWrite
 from connector.tenants.directory import Directories
@@ -71,21 +73,21 @@ async def once_each(w: World, calls: int = CALLS) -> None:
     assert len({ticket["description"] for ticket in w.tickets}) == calls
 
 
-async def test_what_one_replica_has_no_room_for_is_done_by_the_other(tmp_path: Path) -> None:
-    async with world(tmp_path) as w:
-        w.pipeline._parts.dispatcher._slots = 0
-        async with replica(w) as other:
-            owners: set[str] = set()
-            run = other._parts.dispatcher._run
+async def test_what_one_replica_has_no_room_for_is_done_by_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners: set[str] = set()
+    run = Runner.run
 
-            async def seen(work: Any) -> Any:
-                owners.add(work.owner)
-                return await run(work)
+    async def seen(self: Runner, work: Work) -> Result | None:
+        owners.add(work.owner)
+        return await run(self, work)
 
-            other._parts.dispatcher._run = seen
-            await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
-            await once_each(w)
-            assert owners == {other._parts.dispatcher.owner}
+    monkeypatch.setattr(Runner, "run", seen)
+    async with world(tmp_path, slots=0) as w, replica(w) as other:
+        await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
+        await once_each(w)
+        assert owners == {other.dispatcher.owner}
 
 
 async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_look(
@@ -144,7 +146,7 @@ async def test_where_every_hint_is_lost_the_look_finds_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world(tmp_path) as w, overheard(w.db.url) as hints:
-        w.pipeline._parts.dispatcher._slots = 0
+        w.pipeline.dispatcher._slots = 0
         monkeypatch.setattr(notify.NotifyWakes, "_listen", _deaf)
         async with replica(w) as other:
             await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
@@ -155,7 +157,7 @@ async def test_where_every_hint_is_lost_the_look_finds_the_work(
             await until(was_told)
             await asyncio.sleep(0.3)
             assert w.tickets == []
-            await other._parts.dispatcher._look()
+            await other.dispatcher.look()
             await once_each(w)
 
 
@@ -165,7 +167,7 @@ async def _deaf(_self: object, _connection: object) -> None:
 
 async def test_where_each_hint_is_doubled_the_work_is_done_once(tmp_path: Path) -> None:
     async with world(tmp_path) as w, overheard(w.db.url, repeated=True) as hints:
-        w.pipeline._parts.dispatcher._slots = 0
+        w.pipeline.dispatcher._slots = 0
         async with replica(w), replica(w):
             for number in range(CALLS):
                 await w.missed(f"sid{number}", f"0987654{number:04d}")
@@ -183,11 +185,11 @@ async def test_a_dead_replicas_work_is_taken_over_when_its_lease_ends(tmp_path: 
         wish = deliveries.Claim(w.tenant.connections[0].id, 1, 5, "gone", now, now + LEASE_S)
         (work,) = await w.db.write(deliveries.claim, wish)
         async with replica(w) as other:
-            await other._parts.dispatcher._look()
+            await other.dispatcher.look()
             (row,) = await w.rows("select owner, fence from delivery")
             assert (row["owner"], row["fence"]) == ("gone", work.fence)
             w.clock.advance(LEASE_S)
-            await other._parts.dispatcher._look()
+            await other.dispatcher.look()
             await once_each(w, 1)
         # The dead one wakes up: its fence is old, so it neither writes the journal nor keeps the claim alive.
         await w.db.write(deliveries.renew, deliveries.Renewal("gone", [work], w.clock.now() + LEASE_S))

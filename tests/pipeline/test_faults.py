@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from connector_freshdesk import Freshdesk
@@ -12,13 +13,14 @@ from standins.freshdesk import Account
 
 from connector.adapter import Adapter
 from connector.errors import LeaseLost
+from connector.exotel.parse import parse_request
 from connector.kit.faults import Fault
 from connector.pipeline.delivery import runner
 from connector.pipeline.delivery.journal import Journal
 from connector.store import schema
 from connector.store.queries.deliveries import Claim, StepRow, claim
 from connector.store.queries.journal import Finish
-from tests.pipeline.world import CALLER, ManualClock, World, tenant_file, world
+from tests.pipeline.world import CALLER, RECORDING, ManualClock, World, tenant_file, world
 
 WRITES = ["POST /api/v2/contacts", "POST /api/v2/tickets$", "POST /api/v2/tickets/[0-9]+/notes"]
 
@@ -66,6 +68,25 @@ async def test_a_write_that_takes_effect_after_we_gave_up(
         (delivery,) = await settled_after_all(w)
         assert delivery["state"] == "done"
         assert counts(w.account) == (1, 1, 1)
+
+
+async def test_a_repeat_reads_the_call_again_only_where_something_is_new(tmp_path: Path) -> None:
+    with mock.patch("connector.pipeline.calls.events.parse_request", wraps=parse_request) as parsed:
+        async with world(tmp_path) as w:
+            w.faults.only = "POST /api/v2/tickets$"
+            w.faults.script += ["error_before"] * 3
+            await w.missed("sid1")
+            await w.settle()
+            await w.after(60)
+            assert (w.faults.dealt["error_before"], parsed.call_count) == (2, 1)
+            await w.apply(tenant_file(w.base_url, agents=[]))
+            await w.after(600)
+            assert (w.faults.dealt["error_before"], parsed.call_count) == (3, 2)
+            await w.event("sid1", "voicemail", RecordingUrl=RECORDING, From=CALLER)
+            (delivery,) = await settled_after_all(w)
+            assert delivery["state"] == "done"
+            assert parsed.call_count == 4, "both events"
+            assert [ticket["subject"] for ticket in w.tickets] == [f"Voicemail from {CALLER}"]
 
 
 async def test_nothing_is_repeated_before_the_crm_had_its_time(tmp_path: Path) -> None:
@@ -149,7 +170,7 @@ async def test_a_bad_key_pauses_the_account_and_keeps_the_work(tmp_path: Path) -
         assert sum(w.account.answers.values()) == asked
         assert {row["reason"] for row in await w.rows("select reason from delivery")} == {"paused"}
         w.account.keys = None
-        await w.pipeline.resume(w.tenant.connections[0].account)
+        await w.pipeline.accounts.resume(w.tenant.connections[0].account)
         rows = await settled_after_all(w)
         assert [row["state"] for row in rows] == ["done", "done"]
         assert len(w.tickets) == 2

@@ -124,7 +124,7 @@ async def test_what_is_pending_stays_however_old(tmp_path: Path) -> None:
         await prune(w)
         assert (await counted(w, "call", "event", "delivery")) == {"call": 2, "event": 2, "delivery": 2}
         (connection,) = w.tenant.connections
-        await w.pipeline.resume(connection.account)
+        await w.pipeline.accounts.resume(connection.account)
         rows = await w.settle()
         assert [row["state"] for row in rows] == ["done", "done"]
         assert len(w.tickets) == 2

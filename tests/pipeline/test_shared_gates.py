@@ -67,7 +67,7 @@ async def test_a_pause_reaches_the_other_and_so_does_its_end(tmp_path: Path) -> 
         (_, second) = await b.settle()
         assert (second["reason"], account.requests.total()) == ("paused", asked), "B asks nothing"
         account.keys = None
-        await b.pipeline.resume(gate(b).account)
+        await b.pipeline.accounts.resume(gate(b).account)
         await soon(lambda: not gate(a).state.paused)
         await soon(lambda: len(a.tickets) == 2)  # by whichever of them has the room
 
@@ -145,7 +145,7 @@ async def test_two_that_write_at_once_agree(tmp_path: Path) -> None:
         # A person's word stands above what a circuit did meanwhile.
         gate(a).succeeded()
         assert await a.pipeline.accounts.store(gate(a))
-        await b.pipeline.resume(gate(b).account)
+        await b.pipeline.accounts.resume(gate(b).account)
         assert gate(b).state.version == gate(a).state.version + 1
         await soon(lambda: gate(a).state == gate(b).state)
 

@@ -18,6 +18,7 @@ from connector.kit.faults import Faults
 from connector.kit.standins import standins
 from connector.outbound import session
 from connector.pipeline.calls.accept import Received
+from connector.pipeline.delivery.dispatch import SLOTS
 from connector.pipeline.service import Pipeline
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import upgrade
@@ -174,7 +175,7 @@ class World:
 
     async def look(self) -> None:
         """The look at due rows, now instead of within the second."""
-        await self.pipeline._parts.dispatcher._look()
+        await self.pipeline.dispatcher.look()
 
     async def after(self, seconds: float) -> list[dict[str, Any]]:
         """Moves the clock, and settles."""
@@ -212,13 +213,14 @@ async def world(
     account: Any = None,
     clock: ManualClock | None = None,
     deliver: bool = True,
+    slots: int = SLOTS,
     single_process: bool | None = None,
     public_url: str | None = PUBLIC_URL,
     **changes: Any,
 ) -> AsyncIterator[World]:
     """A world on the store in `folder`; entered twice with the same folder, it is the same store after a restart.
 
-    `single_process`: False where `replica` adds others; by default as the database has it.
+    `slots`: deliveries at once. `single_process`: False where `replica` adds others; by default as the database has it.
     """
     clock = clock or ManualClock()
     account = account or standin_of(adapter).Account(clock=clock.now)
@@ -232,7 +234,13 @@ async def world(
         directories = Directories(db, box)
         base_url = f"http://127.0.0.1:{server.port}"
         pipeline = Pipeline(
-            db, box, directories, home_url=lambda: "http://127.0.0.1:1", link_url=lambda _: public_url, clock=clock
+            db,
+            box,
+            directories,
+            home_url=lambda: "http://127.0.0.1:1",
+            link_url=lambda _: public_url,
+            clock=clock,
+            slots=slots,
         )
         made = World(db, box, directories, pipeline, account, faults, clock, base_url)
         if not db.single_process:

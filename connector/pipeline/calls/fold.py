@@ -74,6 +74,7 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     promises = [
         e.recording_available_by for e in calls if e.recording_available_by and e.recording_url == recording_url
     ]
+    surest, heard_at = _surest_first(facts), _heard_at(facts)
     agents = _agents_rung(rung, settled=over, outcome=outcome)
     agent_number, agent_email = _who_answered(facts, rung, direction, outcome)
     started_at = min((event.started_at for event in calls if event.started_at is not None), default=None)
@@ -81,8 +82,8 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
     return Call(
         call_sid=next((event.call_sid for event in calls if event.call_sid), None),
         direction=direction,
-        customer_number=_likeliest([fact.customer for fact in _surest_first(facts)]),
-        exophone=_likeliest([fact.exophone for fact in _surest_first(facts)], known.exophones),
+        customer_number=_likeliest([fact.customer for fact in surest]),
+        exophone=_likeliest([fact.exophone for fact in surest], known.exophones),
         agent_number=agent_number,
         agent_email=agent_email,
         agents=agents,
@@ -107,8 +108,8 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         machine=outcome == "answered" and machine_answered(calls),
         agent_open=any(agent.open for agent in rung),
         # What an agent did in the widget, or we asked for, says nothing of whether the call goes on.
-        last_event_at=max(_heard_at(facts)),
-        first_event_at=min(_heard_at(facts)),
+        last_event_at=max(heard_at),
+        first_event_at=min(heard_at),
         # `end` is the end of the input, from which on the plan may write it down.
         terminal_at=max(
             (f.received_at for f in facts if f.event.kind == "end" or (f.terminal and f.event.kind != "details")),

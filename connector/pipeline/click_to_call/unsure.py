@@ -19,7 +19,8 @@ from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import placements
 from connector.store.queries.placements import Placement, Verdict
-from connector.tenants.model import Directory, Tenant
+from connector.tenants.directory import Directories
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Unsure:
         db: Database,
         placing: Placing,
         client: Callable[[Tenant], Exotel],
-        directory: Callable[[], Directory],
+        directories: Directories,
         clock: Clock,
         learned: Callable[[Tenant, Sequence[CallRecord]], Awaitable[None]],
     ) -> None:
@@ -53,7 +54,7 @@ class Unsure:
         self._db = db
         self._placing = placing
         self._client = client
-        self._directory = directory
+        self._directories = directories
         self._clock = clock
         self._learned = learned
 
@@ -73,7 +74,7 @@ class Unsure:
         now = self._clock.now()
         rows = await self._db.write(placements.claim_looks, (now, now + _LEASE_S, _MOST))
         for tenant_id in dict.fromkeys(row.tenant_id for row in rows):
-            tenant = self._directory().tenants_by_id.get(tenant_id)
+            tenant = self._directories.current.tenants_by_id.get(tenant_id)
             mine = [row for row in rows if row.tenant_id == tenant_id]
             for together in _batches(mine):
                 await self._look_for(tenant, together)

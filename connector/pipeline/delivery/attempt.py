@@ -8,6 +8,7 @@ then is in the journal.
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from connector.adapter import Adapter, Caller, EditableNotes, Entry, Kind, Ref
@@ -59,13 +60,13 @@ class Attempt:
         self._adapter = adapter
         self._journal = journal
         self._contacts = contacts
+        self._recordings = recordings
         self._clock = clock
         self._look_first = look_first
         self._recreate = bool(journal.work.replay and json.loads(journal.work.replay).get("recreate"))
         self._recreated: set[str] = set()
         self._records = Records(adapter, plan.story.settled(), journal)
         self._sends_file = False
-        self._file_slot = FileSlot(plan.story, adapter, journal, recordings, clock)
         self.ended = Ended()
 
     async def run(self) -> None:
@@ -152,6 +153,10 @@ class Attempt:
             return True
         return await self._update(step, row, entry)
 
+    @cached_property
+    def _file_slot(self) -> FileSlot:
+        return FileSlot(self._story, self._adapter, self._journal, self._recordings, self._clock, self.ended)
+
     async def _file(self, step: Step, row: StepRow | None) -> bool:
         """The recording itself; what the CRM refuses of it is said, and costs nothing else."""
         if row is not None and row.state == "started" and row.doing == "create":
@@ -159,10 +164,10 @@ class Attempt:
         slot, entry = self._file_slot, self._file_slot.entry()
         if row is not None and row.state == "done" and row.written == self._digest(step, entry):
             return True
-        if not slot.is_wanted(row, self.ended):
+        if not slot.is_wanted(row):
             return False
-        with slot.turn(self.ended) as mine:
-            file = await slot.fetch(self.ended) if mine else None
+        with slot.turn() as mine:
+            file = await slot.fetch() if mine else None
             if file is None:
                 return False
             self._records = replace(self._records, file=file)
@@ -177,13 +182,13 @@ class Attempt:
                 self._records = replace(self._records, file=None)
             self._sends_file = False
         if made:
-            slot.attached(self.ended)
+            slot.attached()
         return made
 
     def give_up_file(self, words: str) -> bool:
         """Whether it was a file that the CRM refused, and nothing else: the link then stands in for it."""
         if self._sends_file:
-            self._file_slot.skip(f"{words} The link stands in for the file.", self.ended)
+            self._file_slot.skip(f"{words} The link stands in for the file.")
         return self._sends_file
 
     def _digest(self, step: Step, entry: Entry) -> str:

@@ -98,7 +98,7 @@ class Dispatcher:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Works; on leaving, what runs is finished first, and given back where that takes too long."""
-        look = every(self._look_every_s, self._look, name="dispatch-look", first_s=0, spread=0.2)
+        look = every(self._look_every_s, self.look, name="dispatch-look", first_s=0, spread=0.2)
         claims = asyncio.create_task(self._claim_loop(), name="dispatch-claim")
         try:
             async with every(LEASE_S / 4, self._renew, name="dispatch-renew"):
@@ -138,7 +138,8 @@ class Dispatcher:
         if long:
             await self._db.write(deliveries.renew, Renewal(self.owner, long, until))
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Finds what is due, whoever was told of it. Raises `StoreBusy`."""
         now = self._clock.now()
         for connection_id, priority, due_at in await self._db.read(deliveries.due):
             if priority > 1 and due_at <= now - _AGED_S:

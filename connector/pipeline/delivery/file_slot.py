@@ -15,7 +15,7 @@ from connector.pipeline.delivery.journal import Journal
 from connector.pipeline.delivery.outcome import Ended
 from connector.pipeline.delivery.story import Story
 from connector.pipeline.recordings.fetch import LATE_S, Recordings
-from connector.pipeline.recordings.links import FILE, Links, file_name
+from connector.pipeline.recordings.links import FILE, file_name
 from connector.store.queries.deliveries import StepRow
 
 #: Seconds after the call's end at which a file that was not there is looked for again.
@@ -31,52 +31,50 @@ class FileSlot:
     """The file of one delivery's call."""
 
     def __init__(
-        self, story: Story, adapter: Adapter[Any], journal: Journal, recordings: Recordings, clock: Clock
+        self,
+        story: Story,
+        adapter: Adapter[Any],
+        journal: Journal,
+        recordings: Recordings,
+        clock: Clock,
+        ended: Ended,
     ) -> None:
+        links, url = story.target.links, story.recording
+        assert links is not None, "an attempt has links"
+        assert url is not None, "the file is planned where there is a recording"
         self._story = story
+        self._links = links
+        self._url = url
+        self._call_sid = story.call.call_sid or ""
         self._adapter = adapter
         self._journal = journal
         self._recordings = recordings
         self._clock = clock
-
-    @property
-    def _links(self) -> Links:
-        links = self._story.target.links
-        assert links is not None, "an attempt has links"
-        return links
-
-    @property
-    def _url(self) -> str:
-        assert self._story.recording is not None, "the file is planned where there is a recording"
-        return self._story.recording
-
-    @property
-    def _call_sid(self) -> str:
-        return self._story.call.call_sid or ""
+        self._ended = ended
 
     def entry(self) -> Entry:
         """What the journal keeps of the file: its name in the CRM, and ours for the recording."""
         return Entry(subject=file_name(self._call_sid, self._url), text=self._links.row(self._url).name)
 
     @contextmanager
-    def turn(self, ended: Ended) -> Iterator[bool]:
+    def turn(self) -> Iterator[bool]:
         """Whether this file may be fetched and sent now; where others are, it is looked at again soon."""
         with self._recordings.turn() as mine:
             if not mine:
-                ended.look_again(self._clock.now() + _TURN_S)
+                self._ended.look_again(self._clock.now() + _TURN_S)
             yield mine
 
-    def is_wanted(self, row: StepRow | None, ended: Ended) -> bool:
+    def is_wanted(self, row: StepRow | None) -> bool:
         """Whether the file is still to come. One that was given up is looked for anew when something newer is known."""
         if row is not None and row.state == "skipped" and row.version >= self._journal.work.version:
-            ended.warn(f"{FILE}: {row.warning}")
+            self._ended.warn(f"{FILE}: {row.warning}")
             return False
         if self._links.row(self._url).is_revoked:
-            self.skip("its links were withdrawn, so it is not given to the CRM", ended)
+            self.skip("its links were withdrawn, so it is not given to the CRM")
             return False
         return True
 
-    async def fetch(self, ended: Ended) -> File | None:
+    async def fetch(self) -> File | None:
         """The file; None where it is waited for, or is not to come."""
         assert isinstance(self._adapter, Files), "the file is planned for adapters that take files"
         tenant, most = self._story.target.tenant, self._adapter.largest_file
@@ -85,25 +83,25 @@ class FileSlot:
         except RecordingTrouble as trouble:
             at = self._next_look(trouble)
             if at is None:
-                self.skip(_WORDS.get(trouble.why, trouble.message), ended)
+                self.skip(_WORDS.get(trouble.why, trouble.message))
             else:
-                ended.look_again(at)
+                self._ended.look_again(at)
             return None
 
-    def skip(self, words: str, ended: Ended) -> None:
+    def skip(self, words: str) -> None:
         """The CRM does not get the file. Its other records are looked at again: they now show the link."""
-        ended.warn(f"{FILE}: {words}")
+        self._ended.warn(f"{FILE}: {words}")
         row = self._journal.steps.get(FILE)
         if row is not None and row.ref_id is not None:
             return  # an earlier recording of the call is there
         self._journal.skipped(FILE, "file", words)
         if not self._links.no_file:
-            ended.look_again(self._clock.now())
+            self._ended.look_again(self._clock.now())
 
-    def attached(self, ended: Ended) -> None:
+    def attached(self) -> None:
         """The CRM has the file. Records that show the link, since it seemed not to come, are looked at again."""
         if self._links.no_file:
-            ended.look_again(self._clock.now())
+            self._ended.look_again(self._clock.now())
 
     def _next_look(self, trouble: RecordingTrouble) -> float | None:
         """When a file that cannot be had now may be there; None where that is not to be expected."""

@@ -54,8 +54,7 @@ class Journal:
 
         Raises `LeaseLost`.
         """
-        now, send_until = self._clock.now(), self._send_until()
-        lease_until = now + LEASE_S
+        began, now = self._clock.monotonic(), self._clock.now()
         was = self.steps.get(slot)
         row = StepRow(
             slot=slot,
@@ -70,29 +69,25 @@ class Journal:
             subject=was.subject if was and doing == "update" else sending.subject,
             started_at=now,
             # A process frozen here sends until `send_before` at the latest; after the lease nothing of it can settle.
-            settle_at=lease_until + self._settle_s,
+            settle_at=now + LEASE_S + self._settle_s,
             left_out=was.left_out if was else "[]",
             warning=was.warning if was else None,
             version=self.work.version,
         )
         self.set(row)
-        await self._write(lease_until=lease_until)
-        self._may_send(lease_until, send_until)
+        await self._renew(began, now)
         return row
 
-    async def renew(self, contact: ContactRow | None = None) -> None:
-        """Commits a contact row and a fresh lease before a write about the contact leaves."""
-        lease_until, send_until = self._clock.now() + LEASE_S, self._send_until()
-        await self._write(contact=contact, lease_until=lease_until)
-        self._may_send(lease_until, send_until)
+    async def renew(self, contact: ContactRow) -> None:
+        """Commits a contact row and a fresh lease before a write about the contact leaves. Raises `LeaseLost`."""
+        await self._renew(self._clock.monotonic(), self._clock.now(), contact)
 
-    def _send_until(self) -> float:
-        # Read before the commit: it may take long, and a process that freezes in it must not wake up with a full lease.
-        return self._clock.monotonic() + LEASE_S - self._settle_s
-
-    def _may_send(self, lease_until: float, send_until: float) -> None:
-        self.lease_until = lease_until
-        send_before.set(send_until)
+    async def _renew(self, began: float, now: float, contact: ContactRow | None = None) -> None:
+        # Read before the commit: it may take long, and a process that freezes in it must not wake up with a full lease;
+        # the monotonic clock first, so that one that freezes between the two sends for less long, not longer.
+        await self._write(contact=contact, lease_until=now + LEASE_S)
+        self.lease_until = now + LEASE_S
+        send_before.set(began + LEASE_S - self._settle_s)
 
     # --- what became of a slot; written with what comes next, at the latest with the finish ---
 

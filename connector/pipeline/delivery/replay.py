@@ -12,7 +12,6 @@ from sqlalchemy import Connection as Sql
 from sqlalchemy import text
 
 from connector.adapter import registry
-from connector.adapter.options import Options
 from connector.errors import ConfigError, Rejected
 from connector.pipeline.calls.events import known, read
 from connector.pipeline.calls.fold import fold
@@ -51,11 +50,6 @@ class Replayed:
     connection_id: str
     changes: list[dict[str, Any]]
     queued: bool
-
-
-def with_options(connection: Connection, options: Options, revision: int) -> Connection:
-    """The connection as it was under an older revision of its options."""
-    return replace(connection, options=options, revision=revision)
 
 
 _CALLS = text(

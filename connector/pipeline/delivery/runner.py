@@ -3,10 +3,10 @@
 import json
 import logging
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from connector.adapter import Adapter
 from connector.adapter.http import send_before
 from connector.backoff import Backoff
 from connector.clock import Clock
@@ -20,8 +20,8 @@ from connector.errors import (
     RateLimited,
     StoreBusy,
 )
-from connector.pipeline.calls.events import known, read
-from connector.pipeline.calls.fold import fold
+from connector.observe import metrics
+from connector.pipeline.calls.folds import Folds
 from connector.pipeline.calls.lacks import NOT_WRITTEN
 from connector.pipeline.delivery.attempt import Attempt
 from connector.pipeline.delivery.contacts import Contacts
@@ -30,6 +30,8 @@ from connector.pipeline.delivery.lacks import lack_of
 from connector.pipeline.delivery.outcome import Waiting
 from connector.pipeline.delivery.plan import Plan, plan
 from connector.pipeline.delivery.story import Target, tell
+from connector.pipeline.delivery.targets import Targets
+from connector.pipeline.gates.accounts import Accounts
 from connector.pipeline.gates.gate import Gate
 from connector.pipeline.recordings.fetch import Recordings
 from connector.store.engine.database import Database
@@ -48,19 +50,6 @@ _WARNINGS_KEPT: Final = 20
 _NO_RECORDING: Final = "The recording never came: an hour after the call Exotel's record had none."
 
 
-class Registered(Protocol):
-    """What the runner asks of the pipeline that owns it."""
-
-    async def target(self, work: Work) -> tuple[Target, Adapter[Any], Gate] | None:
-        """For whom the work is done; None where the connection is disabled."""
-
-    async def auth_failed(self, target: Target) -> None:
-        """Asks `check()`; returns where the credentials are good. Raises `AuthFailed`: the account is paused now."""
-
-    def gate_changed(self, gate: Gate) -> None:
-        """Stores a gate whose state changed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """A delivery's new state, and when it is due again if it is pending."""
@@ -76,37 +65,49 @@ class Runner:
     def __init__(
         self,
         db: Database,
+        targets: Targets,
+        accounts: Accounts,
         contacts: Contacts,
         recordings: Recordings,
-        owner: Registered,
+        gate_changed: Callable[[Gate], None],
         clock: Clock,
         *,
         restored_at: float | None = None,
     ) -> None:
+        """`gate_changed` stores a gate, beside the work."""
         self._db = db
+        self._targets = targets
+        self._accounts = accounts
         self._contacts = contacts
         self._recordings = recordings
-        self._owner = owner
+        self._gate_changed = gate_changed
         self._clock = clock
         self._restored_at = restored_at
+        self._folds = Folds()
 
     async def run(self, work: Work) -> Result | None:
         """One attempt. None where the claim was lost: whoever holds the delivery now goes on."""
-        found = await self._owner.target(work)
+        target = await self._targets.of(work)
         try:
-            if found is None:
+            if target is not None and target.connection.enabled:
+                result = await self._attempt(work, target)
+            else:
                 outcome = _Outcome(self._clock, work)
                 outcome.waits(self._clock.now(), "paused", "The connection is disabled.")
-                return await self._finish(outcome, Journal(self._db, work, self._clock, 0))
-            return await self._attempt(work, *found)
+                result = await self._finish(outcome, Journal(self._db, work, self._clock, 0))
         except LeaseLost:
             log.info("the claim was lost", extra={"delivery": work.id, "call_sid": work.call_sid})
         except StoreBusy as error:
             # The claim runs out by itself; what was sent is then looked up before anything is sent again.
             log.warning("the store is busy", extra={"delivery": work.id, "error": str(error)})
+        else:
+            if target is not None:
+                metrics.delivered(target.connection.adapter, result.reason or result.state)
+            return result
         return None
 
-    async def _attempt(self, work: Work, target: Target, adapter: Adapter[Any], gate: Gate) -> Result:
+    async def _attempt(self, work: Work, target: Target) -> Result:
+        adapter, gate = self._accounts.adapter(target.connection), self._accounts.gate(target.connection)
         outcome = _Outcome(self._clock, work)
         outcome.fields = {
             "tenant": target.tenant.sid,
@@ -121,14 +122,14 @@ class Runner:
         planned: Plan | None = None
         attempt: Attempt | None = None
         try:
-            call = fold(read(work.events, target.tenant.country), known(target.tenant, target.connection))
+            call = self._folds.of(work, target.tenant, target.connection)
             planned = plan(tell(call, target, self._clock.now()))
             attempt = Attempt(
                 planned, adapter, journal, self._contacts, self._recordings, self._clock, look_first=look_first
             )
             await attempt.run()
             if gate.succeeded():
-                self._owner.gate_changed(gate)
+                self._gate_changed(gate)
             outcome.settled(planned, attempt)
         except Waiting as waiting:
             if not waiting.failed:
@@ -166,12 +167,12 @@ class Runner:
 
     def _failed(self, gate: Gate) -> None:
         if gate.failed():
-            self._owner.gate_changed(gate)
+            self._gate_changed(gate)
 
     async def _is_good(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> bool:
         """Whether the account's credentials are good although a request was refused; else what follows is settled."""
         try:
-            await self._owner.auth_failed(target)
+            await self._accounts.auth_failed(self._targets.newest(target))
         except AuthFailed as paused:
             outcome.waits(self._clock.now(), "paused", paused.message)
         except CrmError:

@@ -60,8 +60,14 @@ class Story:
     #: From when on nothing more is waited for (Unix time), whatever did not arrive.
     quiet_at: float
     is_quiet: bool
+    #: The call ended, or nothing more is waited for.
+    is_over: bool
     #: How the call ended; what no event told is concluded once it is quiet.
     outcome: Outcome
+    #: A message was spoken.
+    left_voicemail: bool
+    #: The caller was asked to key something.
+    took_input: bool
     #: Seconds that somebody talked; None where nobody did, or nobody told.
     talk_s: int | None
     #: The agent of the map who answered.
@@ -72,21 +78,6 @@ class Story:
     recording: str | None
     #: Never Exotel's own link, which asks for the account's credentials.
     heard: Heard
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the call ended, or nothing more is waited for."""
-        return self.call.over or self.is_quiet
-
-    @property
-    def left_voicemail(self) -> bool:
-        """Whether a message was spoken."""
-        return self.call.voicemail or self.outcome == "voicemail"
-
-    @property
-    def took_input(self) -> bool:
-        """Whether the caller was asked to key something."""
-        return bool(self.call.kinds & {"ivr", "gather"})
 
     @property
     def available_by(self) -> float:
@@ -140,7 +131,10 @@ def tell(call: Call, target: Target, now: float) -> Story:
         told_at=now,
         quiet_at=quiet_at,
         is_quiet=quiet,
+        is_over=call.over or quiet,
         outcome=outcome,
+        left_voicemail=call.voicemail or outcome == "voicemail",
+        took_input=_took_input(call),
         talk_s=call.duration_s or None if outcome in ("answered", "voicemail") else None,
         agent=_answered_by(call, target.connection.agents),
         link=next((link for link in call.links if link.connection == target.connection.id), None),
@@ -159,9 +153,13 @@ def outcome_of(call: Call, *, quiet: bool) -> Outcome:
         return "voicemail"  # nobody is known to have talked, yet there is something to hear: Call Details alone
     if call.agents:
         return "missed"
-    if call.kinds & {"ivr", "gather"}:
+    if _took_input(call):
         return "ivr" if "end" in call.kinds else "abandoned"
     return "missed"
+
+
+def _took_input(call: Call) -> bool:
+    return bool(call.kinds & {"ivr", "gather"})
 
 
 def _recording(call: Call, target: Target) -> str | None:

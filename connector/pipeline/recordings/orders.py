@@ -30,7 +30,8 @@ from connector.store.queries.orders import (
     finish_orders,
     open_orders,
 )
-from connector.tenants.model import Directory, Tenant
+from connector.tenants.directory import Directories
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,14 @@ class Recorder:
         self,
         db: Database,
         client: Callable[[Tenant], Exotel],
-        directory: Callable[[], Directory],
+        directories: Directories,
         clock: Clock,
         public_url: str | None,
     ) -> None:
         """`public_url`: where Exotel reaches us, for the recording's callback; None: it is not asked for."""
         self._db = db
         self._client = client
-        self._directory = directory
+        self._directories = directories
         self._clock = clock
         self._public_url = public_url
         self._owner = uuid.uuid4().hex[:12]
@@ -99,7 +100,7 @@ class Recorder:
     async def _result(self, order: Order) -> tuple[str, str | None, float]:
         """State, reason, and when the order is due again if it is pending."""
         now = self._clock.now()
-        tenant = self._directory().tenants_by_id.get(order.tenant_id)
+        tenant = self._directories.current.tenants_by_id.get(order.tenant_id)
         if tenant is None:
             return "failed", "The tenant is gone.", now
         if now - order.received_at > _GIVE_UP_AFTER_S or (order.attempts and await self._is_over(tenant, order)):
