@@ -306,6 +306,10 @@ class Pipeline:
         """Lets a paused account's work through again."""
         await self.accounts.resume(account)
 
+    def adapter(self, connection: Connection) -> Adapter[Any]:
+        """The connection's adapter, within its account's quota. Raises `ConfigError`."""
+        return self.accounts.adapter(connection)
+
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
         return await self._parts.placing.place(tenant, wish, who)
