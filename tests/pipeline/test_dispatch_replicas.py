@@ -75,17 +75,17 @@ async def test_what_one_replica_has_no_room_for_is_done_by_the_other(tmp_path: P
     async with world(tmp_path) as w:
         w.pipeline._parts.dispatcher._slots = 0
         async with replica(w) as other:
-            owners: set[str] = set()
+            holders: set[str] = set()
             run = other._parts.dispatcher._run
 
             async def seen(work: Any) -> Any:
-                owners.add(work.owner)
+                holders.add(work.holder)
                 return await run(work)
 
             other._parts.dispatcher._run = seen
             await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
             await once_each(w)
-            assert owners == {other._parts.dispatcher.owner}
+            assert holders == {other._parts.dispatcher.holder}
 
 
 async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_look(
@@ -278,12 +278,12 @@ async def test_one_of_two_that_ask_for_a_caller_finds_out(tmp_path: Path) -> Non
         connection_id = w.tenant.connections[0].id
         other = Database(w.db.url)
         async with other.running():
-            wishes = [ContactClaim(connection_id, "n", f"owner{n}", 5.0, 65.0) for n in range(8)]
+            wishes = [ContactClaim(connection_id, "n", f"holder{n}", 5.0, 65.0) for n in range(8)]
             rows = await asyncio.gather(
                 *((w.db, other)[n % 2].write(contacts.claim_contact, wish) for n, wish in enumerate(wishes))
             )
-        assert len({row.owner for row in rows}) == 1
-        assert [row.owner == wish.owner for row, wish in zip(rows, wishes, strict=True)].count(True) == 1
+        assert len({row.holder for row in rows}) == 1
+        assert [row.holder == wish.holder for row, wish in zip(rows, wishes, strict=True)].count(True) == 1
 
 
 async def test_a_contact_that_another_claim_took_over_is_not_written(tmp_path: Path) -> None:

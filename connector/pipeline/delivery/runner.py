@@ -78,7 +78,7 @@ class Runner:
         db: Database,
         contacts: Contacts,
         recordings: Recordings,
-        owner: Registered,
+        pipeline: Registered,
         clock: Clock,
         *,
         restored_at: float | None = None,
@@ -86,13 +86,13 @@ class Runner:
         self._db = db
         self._contacts = contacts
         self._recordings = recordings
-        self._owner = owner
+        self._pipeline = pipeline
         self._clock = clock
         self._restored_at = restored_at
 
     async def run(self, work: Work) -> Result | None:
         """One attempt. None where the claim was lost: whoever holds the delivery now goes on."""
-        found = await self._owner.target(work)
+        found = await self._pipeline.target(work)
         try:
             if found is None:
                 outcome = _Outcome(self._clock, work)
@@ -128,7 +128,7 @@ class Runner:
             )
             await attempt.run()
             if gate.succeeded():
-                self._owner.gate_changed(gate)
+                self._pipeline.gate_changed(gate)
             outcome.settled(planned, attempt)
         except Waiting as waiting:
             if not waiting.failed:
@@ -166,12 +166,12 @@ class Runner:
 
     def _failed(self, gate: Gate) -> None:
         if gate.failed():
-            self._owner.gate_changed(gate)
+            self._pipeline.gate_changed(gate)
 
     async def _is_good(self, target: Target, error: AuthFailed | ConfigError, outcome: "_Outcome") -> bool:
         """Whether the account's credentials are good although a request was refused; else what follows is settled."""
         try:
-            await self._owner.auth_failed(target)
+            await self._pipeline.auth_failed(target)
         except AuthFailed as paused:
             outcome.waits(self._clock.now(), "paused", paused.message)
         except CrmError:
