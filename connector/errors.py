@@ -27,10 +27,6 @@ class ConfigError(ConnectorError):
         self.field = field
 
 
-class Unsupported(ConfigError):
-    """The connection asks for something that its adapter's families do not offer."""
-
-
 # --- answered with a 4xx: counted, nothing is queued ---
 
 

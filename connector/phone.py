@@ -76,12 +76,6 @@ def is_sip(number: str | None) -> bool:
     return number is not None and number[:5].lower().startswith(("sip:", "sips:"))
 
 
-def same_number(a: str | None, b: str | None, country: str) -> bool:
-    """Whether two spellings mean one number. Two unknown numbers are not the same."""
-    one, other = parse_number(a, country), parse_number(b, country)
-    return one is not None and one == other
-
-
 def alike(number: object, digits: re.Pattern[str] = DIGITS) -> str | None:
     """What a CRM's spelling of a number is compared by: digits without leading zeros; other text without its case.
 

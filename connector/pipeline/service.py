@@ -18,7 +18,7 @@ from connector.outbound import session
 from connector.pipeline.applets.lines import Lines
 from connector.pipeline.applets.owners import ContactOwners
 from connector.pipeline.applets.routing import Routing
-from connector.pipeline.calls.accept import WAIT_S, Received, event_of, store
+from connector.pipeline.calls.accept import Received, event_of, store
 from connector.pipeline.click_to_call.placing import FIRST_LOOK_S, Placing
 from connector.pipeline.click_to_call.unsure import Unsure
 from connector.pipeline.click_to_call.wish import DialWish
@@ -42,7 +42,6 @@ from connector.rounds import every
 from connector.store.engine.database import Database
 from connector.store.queries import deliveries
 from connector.store.queries.placements import Placement, give_up_placing
-from connector.store.queries.texts import TextFate, write_fates
 from connector.store.secrets import SecretBox
 from connector.tenants.directory import Directories
 from connector.tenants.model import Connection, Tenant
@@ -206,10 +205,6 @@ class Pipeline:
             self.recorder.wake()
         for connection_id, priority, due_at, _reopen_at, _reason in event.deliveries:
             self.dispatcher.wake(connection_id, priority, due_at - received.received_at)
-
-    async def text_told(self, fate: TextFate) -> None:
-        """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
-        await self._db.write_patiently(write_fates, fate, for_s=WAIT_S)
 
     # --- for people ---
 

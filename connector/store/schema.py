@@ -324,7 +324,7 @@ recording_order = Table(
     Column("updated_at", Double, nullable=False),
 )
 
-#: The fate of a text message that Exotel sent for us, as its callback last told it.
+#: The fate of a text message, as older versions kept it: nothing is written any more, retention deletes what is old.
 text_message = Table(
     "text_message",
     metadata,

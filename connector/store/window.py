@@ -25,14 +25,14 @@ class Window:
         self.blocked_until = 0.0
         #: (first, last, how many), oldest first
         self.spent: list[tuple[float, float, int]] = []
-        #: owner -> (how many, until when it may spend them)
+        #: holder -> (how many, until when it may spend them)
         self.held: dict[str, tuple[int, float]] = {}
 
     def counted(self, now: float) -> int:
         """Requests that count against the limit now: spent, or held by somebody."""
         begin = now - self.per_s
         self.spent = [entry for entry in self.spent if entry[1] > begin]
-        self.held = {owner: chunk for owner, chunk in self.held.items() if chunk[1] > begin}
+        self.held = {holder: chunk for holder, chunk in self.held.items() if chunk[1] > begin}
         return sum(n for _, _, n in self.spent) + sum(n for n, _ in self.held.values())
 
     def free(self, now: float, kept: float) -> int:
@@ -61,13 +61,13 @@ class Window:
         else:
             self.spent.append((at, at, n))
 
-    def hold(self, owner: str, n: int, until: float) -> None:
-        """Gives `owner` requests that it may send until then."""
-        self.held[owner] = (n, until)
+    def hold(self, holder: str, n: int, until: float) -> None:
+        """Gives `holder` requests that it may send until then."""
+        self.held[holder] = (n, until)
 
-    def settle(self, owner: str, used: int, last_at: float) -> None:
-        """Takes the owner's chunk back: so many of it, the last one then, were sent."""
-        self.held.pop(owner, None)
+    def settle(self, holder: str, used: int, last_at: float) -> None:
+        """Takes the holder's chunk back: so many of it, the last one then, were sent."""
+        self.held.pop(holder, None)
         if used > 0:
             self.spend(last_at, used)
 
@@ -109,5 +109,5 @@ class Window:
         window = cls(found[0], found[1])
         window.blocked_until = found[2]
         window.spent = [(first, last, n) for first, last, n in found[3]]
-        window.held = {owner: (n, until) for owner, (n, until) in found[4].items()}
+        window.held = {holder: (n, until) for holder, (n, until) in found[4].items()}
         return window

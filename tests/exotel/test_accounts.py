@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestServer
 
-from connector.app import DATABASE, DIRECTORIES, PIPELINE
+from connector.app import DIRECTORIES, PIPELINE
 from connector.errors import AuthFailed, RateLimited
 from connector.exotel.api import CallFilter, Urgency
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
-from connector.store.queries.texts import TextFate, fate_of
 from tests.exotel.service import HOOK, Service, service
 
 
@@ -85,21 +84,6 @@ async def test_the_region_is_found_and_kept(tmp_path: Path, account: ExotelAccou
         async with service(tmp_path, account, faults, api_url=urls) as again:
             await again.app[PIPELINE].exotel.client(again.tenant, "caller").numbers.exophones()
         assert account.requests["GET /v1/Accounts/{sid}"] == 2
-
-
-@pytest.mark.usefixtures("both_databases")
-async def test_a_messages_fate_comes_back(running: Service) -> None:
-    client = running.app[PIPELINE].exotel.client(running.tenant, "caller")
-    callback = f"{running.url}/h/{HOOK}/callback/sms"
-    sms = await client.sms.send("ACMEIN", "+919876543210", "hello", custom_field="o-1", status_callback=callback)
-
-    async def told() -> TextFate | None:
-        return await running.app[DATABASE].read(fate_of, running.tenant.id, sms.sid)
-
-    fate: TextFate = await running.until(told)
-    assert (fate.status, fate.detailed_status_code, fate.custom_field) == ("sent", 20005, "o-1")
-    assert await running.app[DATABASE].read(fate_of, running.tenant.id, "another") is None
-    assert await running.rows("select * from call") == []
 
 
 async def test_a_legs_callback_belongs_to_its_call(running: Service) -> None:

@@ -105,15 +105,6 @@ async def test_every_ending_is_told(
     assert record.conversation_duration_s == (32 if answered else 0)
 
 
-async def test_a_call_to_a_flow(exotel: Exotel, account: ExotelAccount, heard: Any) -> None:
-    receiver, url = heard
-    call = await exotel.calls.connect_flow(CUSTOMER, EXOPHONE, "926", status_callback=url, custom_field="x")
-    assert account.connects[0]["Url"] == "http://my.exotel.com/acme1/exoml/start_voice/926"
-    (event,) = await receiver.wait_for(1)
-    assert event.status == "completed"
-    assert (call.customer_number, call.agent_number) == (CUSTOMER, None)
-
-
 class TestConnectIsNeverRepeated:
     @pytest.mark.parametrize("fault", ["error_after", "error_before", "reset_after", "reset_before"])
     async def test_unsure(self, exotel: Exotel, account: ExotelAccount, faults: Faults, fault: Fault) -> None:

@@ -1,11 +1,8 @@
 """Users and devices, numbers and text messages."""
 
-import asyncio
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from connector.errors import ExotelRefused, NotFound, OutcomeUnknown
 from connector.exotel.api import Exotel
@@ -112,41 +109,6 @@ class TestNumbers:
         info = await exotel.numbers.info(CUSTOMER)
         assert (info.number, info.type, info.dnd) == (CUSTOMER, "Mobile", True)
         assert (await exotel.numbers.info(AGENT)).dnd is False
-
-
-class TestTexts:
-    async def test_its_fate_is_told(self, exotel: Exotel) -> None:
-        heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-        async def hear(request: web.Request) -> web.Response:
-            assert request.content_type == "application/x-www-form-urlencoded"
-            await heard.put(dict(await request.post()))
-            return web.Response()
-
-        app = web.Application()
-        app.router.add_post("/sms", hear)
-        async with TestServer(app) as server:
-            url = str(server.make_url("/sms"))
-            sms = await exotel.sms.send(EXOPHONE, CUSTOMER, "नमस्ते", custom_field="o-1", status_callback=url)
-            told = await asyncio.wait_for(heard.get(), 20)
-        assert (sms.status, sms.detailed_status_code, sms.sent_at) == ("queued", 21010, None)
-        assert (told["SmsSid"], told["Status"], told["CustomField"]) == (sms.sid, "sent", "o-1")
-        assert (await exotel.sms.get(sms.sid)).status == "sent"
-
-    async def test_unknown_is_answered_200(self, exotel: Exotel) -> None:
-        with pytest.raises(NotFound):
-            await exotel.sms.get("0" * 32)
-
-    async def test_no_credit(self, exotel: Exotel, account: ExotelAccount) -> None:
-        account.has_credit = False
-        with pytest.raises(ExotelRefused) as caught:
-            await exotel.sms.send(EXOPHONE, CUSTOMER, "hello")
-        assert (caught.value.why, caught.value.code) == ("no_credit", "40001")
-
-    @pytest.mark.parametrize("text", ["", "x" * 2001])
-    async def test_too_long(self, exotel: Exotel, text: str) -> None:
-        with pytest.raises(ValueError, match="2000"):
-            await exotel.sms.send(EXOPHONE, CUSTOMER, text)
 
 
 class TestLegs:

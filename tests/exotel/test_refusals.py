@@ -230,7 +230,6 @@ PARSERS = (
     parsing.parse_user,
     parsing.parse_device,
     parsing.parse_number_info,
-    parsing.parse_sms,
 )
 
 
@@ -295,8 +294,6 @@ async def test_no_answer_raises_anything_else(
         lambda: exotel.people.list_users(),
         lambda: exotel.numbers.exophones(),
         lambda: exotel.numbers.info(CUSTOMER),
-        lambda: exotel.sms.send(EXOPHONE, CUSTOMER, "hello"),
-        lambda: exotel.sms.get("a1"),
     ]
     for ask in asks:
         with contextlib.suppress(CrmError, ConfigError):

@@ -76,18 +76,18 @@ async def once_each(w: World, calls: int = CALLS) -> None:
 async def test_what_one_replica_has_no_room_for_is_done_by_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owners: set[str] = set()
+    holders: set[str] = set()
     run = Runner.run
 
     async def seen(self: Runner, work: Work) -> Result | None:
-        owners.add(work.owner)
+        holders.add(work.holder)
         return await run(self, work)
 
     monkeypatch.setattr(Runner, "run", seen)
     async with world(tmp_path, slots=0) as w, replica(w) as other:
         await asyncio.gather(*(w.missed(f"sid{number}", f"0987654{number:04d}") for number in range(CALLS)))
         await once_each(w)
-        assert owners == {other.dispatcher.owner}
+        assert holders == {other.dispatcher.holder}
 
 
 async def test_a_call_that_comes_while_others_are_claimed_is_not_left_to_the_look(
@@ -280,12 +280,12 @@ async def test_one_of_two_that_ask_for_a_caller_finds_out(tmp_path: Path) -> Non
         connection_id = w.tenant.connections[0].id
         other = Database(w.db.url)
         async with other.running():
-            wishes = [ContactClaim(connection_id, "n", f"owner{n}", 5.0, 65.0) for n in range(8)]
+            wishes = [ContactClaim(connection_id, "n", f"holder{n}", 5.0, 65.0) for n in range(8)]
             rows = await asyncio.gather(
                 *((w.db, other)[n % 2].write(contacts.claim_contact, wish) for n, wish in enumerate(wishes))
             )
-        assert len({row.owner for row in rows}) == 1
-        assert [row.owner == wish.owner for row, wish in zip(rows, wishes, strict=True)].count(True) == 1
+        assert len({row.holder for row in rows}) == 1
+        assert [row.holder == wish.holder for row, wish in zip(rows, wishes, strict=True)].count(True) == 1
 
 
 async def test_a_contact_that_another_claim_took_over_is_not_written(tmp_path: Path) -> None:

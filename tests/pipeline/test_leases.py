@@ -13,9 +13,10 @@ from connector.errors import CrmUnavailable, StoreBusy
 from connector.pipeline.upkeep import periodic
 from connector.pipeline.upkeep.periodic import Periodic
 from connector.store.engine.database import Database
+from connector.store.engine.held import Hold
 from connector.store.engine.migrate import upgrade
 from connector.store.queries import leases
-from connector.store.queries.leases import Standing, Wish
+from connector.store.queries.leases import Standing
 from connector.tenants.directory import Directories
 from connector.tenants.model import Tenant
 from tests.databases import config_in
@@ -33,15 +34,15 @@ async def db(tmp_path: Path) -> AsyncIterator[Database]:
         yield database
 
 
-async def claim(db: Database, owner: str, now: float) -> Standing:
-    return await db.write(leases.claim, Wish(JOB, owner, now, now + 60))
+async def claim(db: Database, holder: str, now: float) -> Standing:
+    return await db.write(leases.claim, Hold(JOB, holder, now, now + 60))
 
 
-async def renew(db: Database, owner: str, now: float) -> bool:
-    return await db.write(leases.renew, Wish(JOB, owner, now, now + 60))
+async def renew(db: Database, holder: str, now: float) -> bool:
+    return await db.write(leases.renew, Hold(JOB, holder, now, now + 60))
 
 
-async def test_one_owner_holds_a_job_until_its_lease_ends(db: Database) -> None:
+async def test_one_holder_has_a_job_until_its_lease_ends(db: Database) -> None:
     assert await claim(db, "one", 100.0) == Standing(granted=True, free_at=160.0)
     assert await claim(db, "two", 159.9) == Standing(granted=False, free_at=160.0)
     assert await claim(db, "two", 160.0) == Standing(granted=True, free_at=220.0)
@@ -56,7 +57,7 @@ async def test_a_lease_that_ended_is_not_renewed_even_if_nobody_took_it(db: Data
     assert not await renew(db, "one", 160.0)
 
 
-async def test_what_was_given_back_is_due_when_its_owner_said(db: Database) -> None:
+async def test_what_was_given_back_is_due_when_its_holder_said(db: Database) -> None:
     await claim(db, "one", 100.0)
     assert await db.write(leases.release, (JOB, "one", 3700.0))
     assert await claim(db, "one", 3699.0) == Standing(granted=False, free_at=3700.0)
@@ -64,7 +65,7 @@ async def test_what_was_given_back_is_due_when_its_owner_said(db: Database) -> N
 
 
 async def test_of_two_that_ask_in_one_commit_one_gets_it(db: Database) -> None:
-    found = await asyncio.gather(*(claim(db, owner, 100.0) for owner in "abcdefgh"))
+    found = await asyncio.gather(*(claim(db, holder, 100.0) for holder in "abcdefgh"))
     assert sum(standing.granted for standing in found) == 1
 
 

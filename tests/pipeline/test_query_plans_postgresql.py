@@ -14,7 +14,16 @@ from tests.bench import plans
 from tests.databases import Server
 
 #: A value for a parameter, by its type.
-VALUES: dict[str, Any] = {"text": "1", "varchar": "1", "int8": 1, "int4": 1, "float8": 1.0, "jsonb": "[]", "bool": True}
+VALUES: dict[str, Any] = {
+    "text": "1",
+    "varchar": "1",
+    "int8": 1,
+    "int4": 1,
+    "float8": 1.0,
+    "jsonb": "[]",
+    "bool": True,
+    "bytea": b"1",
+}
 
 
 @pytest.fixture

@@ -191,8 +191,8 @@ import aiohttp
 from connector.adapter import Grant
 from connector.clock import SYSTEM
 from connector.config import Config
-from connector.pipeline.tokens import SharedTokens
-from connector.store.database import Database
+from connector.pipeline.gates.tokens import SharedTokens
+from connector.store.engine.database import Database
 from connector.store.secrets import open_box
 
 async def main(token_url):

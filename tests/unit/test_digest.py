@@ -60,7 +60,7 @@ def _digests(
         connections=(connection,),
     )  # fmt: skip
     work = Work(
-        id=1, tenant_id=1, call_id=1, call_sid="sid1", connection_id="c1", owner="", fence=0, lease_until=0.0,
+        id=1, tenant_id=1, call_id=1, call_sid="sid1", connection_id="c1", holder="", fence=0, lease_until=0.0,
         version=0, priority=1, attempts=0, retried_s=0.0, revision=None, replay=None, warnings="[]",
         call_created_at=_AT,
         events=[StoredEvent(1, "exotel", None, kind, "GET", urlencode(params), None, None, _AT)],

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.adapter import Caller
-from connector.phone import Spelling, caller_of, display, is_number, is_sip, parse_number, same_number
+from connector.phone import Spelling, caller_of, display, is_number, is_sip, parse_number
 
 ALL: tuple[Spelling, ...] = ("e164", "trunk_zero", "digits", "national")
 
@@ -173,22 +173,6 @@ def test_caller_abroad_is_not_looked_up_by_bare_national_digits() -> None:
 )
 def test_callers_without_a_number(number: str | None, expected: Caller) -> None:
     assert caller_of(number, "IN", ALL, "e164") == expected
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "same"),
-    [
-        ("08039513882", "8039513882", True),
-        ("+918039513882", "918039513882", True),
-        ("sip:alice", "sip:alice", True),
-        ("sip:alice", "sip:Alice", False),
-        ("08039513882", "08039513883", False),
-        (None, None, False),
-        ("null", "", False),
-    ],
-)
-def test_same_number(a: str | None, b: str | None, same: bool) -> None:
-    assert same_number(a, b, "IN") is same
 
 
 def test_looks() -> None:

@@ -13,7 +13,6 @@ from connector.adapter.options import Options
 from connector.errors import StoreBusy
 from connector.observe.logs import server_logger
 from connector.pipeline.calls.accept import Received
-from connector.store.queries.texts import TextFate
 from connector.tenants.model import Connection, Directory, IngressRules, Tenant
 from connector.web.answers import json_errors
 from connector.web.hooks.ingress import INGRESS, add_ingress
@@ -58,7 +57,6 @@ class StubPipeline:
     """Keeps what it is given; `busy` makes it refuse."""
 
     received: list[Received] = field(default_factory=list)
-    fates: list[TextFate] = field(default_factory=list)
     busy: bool = False
     broken: bool = False
 
@@ -68,11 +66,6 @@ class StubPipeline:
         if self.busy:
             raise StoreBusy("The store cannot take it now.")
         self.received.append(received)
-
-    async def text_told(self, fate: TextFate) -> None:
-        if self.busy:
-            raise StoreBusy("The store cannot take it now.")
-        self.fates.append(fate)
 
 
 class StubDirectories:

@@ -2,11 +2,10 @@
 
 | part | does |
 | --- | --- |
-| `calls` | Connect (two numbers, a number and a flow), Call Details, bulk details, recording on and off |
+| `calls` | Connect, Call Details, bulk details, recording on and off |
 | `legs` | legs of a call: active, finished; hang up, listen, whisper, barge |
 | `people` | users and their devices, on and off |
 | `numbers` | ExoPhones, what is known of a number |
-| `sms` | sends a text message |
 
 Every method raises the errors of `ExotelHttp`, and `ValueError` where its docstring says so. Reads are repeated on
 passing faults, writes never.
@@ -19,7 +18,6 @@ from connector.exotel.api.legs import Legs
 from connector.exotel.api.numbers import Numbers
 from connector.exotel.api.people import People
 from connector.exotel.api.records import CallPage, CallRecord
-from connector.exotel.api.sms import Texts
 
 __all__ = ["CallFilter", "CallPage", "CallRecord", "Exotel", "ExotelHttp", "Urgency"]
 
@@ -33,7 +31,6 @@ class Exotel:
         self.legs = Legs(http, urgency)
         self.people = People(http, urgency)
         self.numbers = Numbers(http, urgency)
-        self.sms = Texts(http, urgency)
 
     def at(self, urgency: Urgency) -> "Exotel":
         """The same client for work of another urgency."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Literal
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from connector.errors import CrmUnavailable, OutcomeUnknown
 from connector.exotel.api.answers import object_of, rows_of
@@ -68,27 +68,6 @@ class CallsApi:
             }
         return await self._connect(form, custom_field, time_limit_s, ring_s)
 
-    async def connect_flow(
-        self,
-        number: str,
-        caller_id: str,
-        flow_id: str,
-        *,
-        custom_field: str | None = None,
-        status_callback: str | None = None,
-        time_limit_s: int | None = None,
-        ring_s: int | None = None,
-    ) -> CallRecord:
-        """Rings `number`, then runs the flow `flow_id` with it. Errors as `connect` (reference exotel.md §6.2).
-
-        `status_callback` is told once, at the end; what happens in between comes from the flow's own passthrus.
-        """
-        url = f"http://my.exotel.com/{quote(self._http.sid, safe='')}/exoml/start_voice/{quote(flow_id, safe='')}"
-        form = {"From": number, "CallerId": caller_id, "Url": url}
-        if status_callback is not None:
-            form["StatusCallback"] = status_callback
-        return await self._connect(form, custom_field, time_limit_s, ring_s)
-
     async def get(self, call_sid: str, *, link_valid_min: int | None = None) -> CallRecord:
         """Call Details, legs included. Raises `NotFound` for a CallSid that Exotel does not know (yet).
 
@@ -122,9 +101,9 @@ class CallsApi:
         }
         answer = await self._http.read(f"{self._http.v1}/Calls.json", query, urgency=self._urgency)
         about = object_of(answer, "Metadata", "MetaData")
-        if not about and not {"CallsApi", "Call"} & object_of(answer).keys():
+        if not about and not {"Calls", "Call"} & object_of(answer).keys():
             raise CrmUnavailable("Exotel's answer is no page of calls.")
-        records = (parse_call(row, self._http.country) for row in rows_of(answer, "CallsApi", "Call"))
+        records = (parse_call(row, self._http.country) for row in rows_of(answer, "Calls", "Call"))
         return CallPage(
             tuple(record for record in records if record is not None),
             count_of(about.get("Total")),

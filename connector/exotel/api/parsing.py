@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from connector.exotel.api.answers import object_of, rows_of
-from connector.exotel.api.records import CallRecord, Device, ExoPhone, LegRecord, NumberInfo, RecordLeg, Sms, User
+from connector.exotel.api.records import CallRecord, Device, ExoPhone, LegRecord, NumberInfo, RecordLeg, User
 from connector.exotel.legs import number_of
 from connector.exotel.model import Direction
 from connector.exotel.wire import count_of, text_of, time_of, word_of
@@ -28,14 +28,12 @@ def parse_call(raw: Mapping[str, Any], country: str) -> CallRecord | None:
     if sid is None:
         return None
     details = object_of(raw, "Details")
-    word = word_of(raw.get("Direction"))
     numbers = [number_of(raw.get(name), country) for name in ("PhoneNumber", "PhoneNumberSid")]
     told = [number for number in numbers if number is not None]
     return CallRecord(
         sid=sid,
         status=_status(raw.get("Status")),
-        direction=_direction(word),
-        direction_word=word,
+        direction=_direction(word_of(raw.get("Direction"))),
         from_number=number_of(raw.get("From"), country),
         to_number=number_of(raw.get("To"), country),
         # the number where there is one: `PhoneNumberSid` of newer numbers is an id (seed 001, bulk details)
@@ -51,9 +49,6 @@ def parse_call(raw: Mapping[str, Any], country: str) -> CallRecord | None:
         legs=_legs(details.get("Legs")),
         price=_price(raw.get("Price")),
         answered_by=text_of(raw.get("AnsweredBy")),
-        forwarded_from=number_of(raw.get("ForwardedFrom"), country),
-        caller_name=text_of(raw.get("CallerName")),
-        parent_sid=sid_of(raw.get("ParentCallSid")),
         account_sid=text_of(raw.get("AccountSid")),
         custom_field=text_of(raw.get("CustomField")),
         recording_url=_url(raw.get("RecordingUrl")),
@@ -152,22 +147,6 @@ def parse_number_info(raw: Mapping[str, Any], country: str) -> NumberInfo:
         operator=text_of(raw.get("Operator")),
         operator_name=text_of(raw.get("OperatorName")),
         dnd=truth_of(raw.get("DND")),
-    )
-
-
-def parse_sms(raw: Mapping[str, Any], country: str) -> Sms | None:
-    """A text message; None where it has no Sid."""
-    sid = sid_of(raw.get("Sid"))
-    if sid is None:
-        return None
-    return Sms(
-        sid=sid,
-        status=word_of(raw.get("Status")),
-        detailed_status=text_of(raw.get("DetailedStatus")),
-        detailed_status_code=count_of(raw.get("DetailedStatusCode")),
-        to=number_of(raw.get("To"), country),
-        sent_at=time_of(raw.get("DateSent")),
-        raw=dict(raw),
     )
 
 

@@ -39,8 +39,6 @@ class CallRecord:
     #: word of Exotel's. `completed` for inbound calls says nothing of whether they were answered.
     status: str | None = None
     direction: Direction | None = None
-    #: As sent: inbound, outbound-dial, outbound-api.
-    direction_word: str | None = None
     from_number: str | None = field(default=None, repr=False)
     to_number: str | None = field(default=None, repr=False)
     #: The ExoPhone; a text that is no number where Exotel gives an id (newer numbers have a UUID) and nothing else.
@@ -58,9 +56,6 @@ class CallRecord:
     legs: tuple[RecordLeg, ...] = ()
     price: Decimal | None = None
     answered_by: str | None = None
-    forwarded_from: str | None = field(default=None, repr=False)
-    caller_name: str | None = field(default=None, repr=False)
-    parent_sid: str | None = None
     account_sid: str | None = None
     custom_field: str | None = field(default=None, repr=False)
     #: Private: opens with the account's key and token.
@@ -214,17 +209,3 @@ class NumberInfo:
     operator: str | None = None
     operator_name: str | None = None
     dnd: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sms:
-    """A text message that Exotel took (reference exotel.md §7)."""
-
-    sid: str
-    #: queued, sending, submitted, sent, failed, failed-dnd
-    status: str | None = None
-    detailed_status: str | None = None
-    detailed_status_code: int | None = None
-    to: str | None = field(default=None, repr=False)
-    sent_at: datetime | None = None
-    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)

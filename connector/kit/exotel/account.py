@@ -97,7 +97,6 @@ class ExotelAccount(StandinAccount):
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     #: Forms of Connect that originated a call.
     connects: list[dict[str, str]] = field(default_factory=list)
-    texts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     changeable: ClassVar[frozenset[str]] = frozenset(
         {
@@ -262,7 +261,6 @@ class ExotelAccount(StandinAccount):
             "connects": len(self.connects),
             "callbacks": len(self.callbacks),
             "recording_requests": len(self.recording_requests),
-            "texts": len(self.texts),
         }
 
     def dump(self) -> dict[str, Any]:
@@ -272,7 +270,6 @@ class ExotelAccount(StandinAccount):
             "connects": self.connects,
             "callbacks": self.callbacks,
             "recording_requests": [{"call_sid": sid, **form} for sid, form in self.recording_requests],
-            "texts": list(self.texts.values()),
             "users": self.users,
         }
 

@@ -91,7 +91,7 @@ def exotel_app(account: ExotelAccount, faults: Faults | None = None, *, region: 
 
 def _routes(account: ExotelAccount, player: Player) -> list[web.RouteDef]:
     voice, legs = Voice(account, player), Legs(account, player)
-    people, numbers, files = People(account), Numbers(account, player), Files(account)
+    people, numbers, files = People(account), Numbers(account), Files(account)
     v1, call, ext = "/v1/Accounts/{sid}", "/v1/Accounts/{sid}/Calls/{call:[A-Za-z0-9]+}", r"{ext:(\.json)?}"
     endpoints: list[tuple[str, str, Answers]] = [
         ("GET", r"/v1/Accounts/{sid:[^/]+}", voice.about),
@@ -105,8 +105,6 @@ def _routes(account: ExotelAccount, player: Player) -> list[web.RouteDef]:
         ("PUT", f"{call}/Legs/{{leg:[A-Za-z0-9]+}}{ext}", legs.change),
         ("GET", f"{v1}/Numbers/{{number:[^/.]+}}{ext}", numbers.about),
         ("GET", f"{v1}/IncomingPhoneNumbers{ext}", numbers.older),
-        ("POST", f"{v1}/Sms/send{ext}", numbers.send),
-        ("GET", f"{v1}/SMS/Messages/{{sms:[A-Za-z0-9]+}}{ext}", numbers.message),
         ("GET", "/v2_beta/Accounts/{sid}/IncomingPhoneNumbers", numbers.newer),
         ("GET", "/v2/accounts/{sid}/users", people.users),
         ("PUT", "/v2/accounts/{sid}/users/{user}/devices/{device}", people.switch),

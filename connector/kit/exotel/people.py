@@ -1,4 +1,4 @@
-"""Users, devices, numbers and text messages of the stand-in of Exotel (reference exotel.md §6.7, §7)."""
+"""Users, devices and numbers of the stand-in of Exotel (reference exotel.md §6.7)."""
 
 import json
 from collections.abc import Mapping
@@ -7,14 +7,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from connector.kit.exotel.account import ExotelAccount
-from connector.kit.exotel.calls import e164, national, stamp
-from connector.kit.exotel.play import Player
+from connector.kit.exotel.calls import e164, national
 from connector.kit.exotel.strict import (
     Rules,
-    form_of,
-    is_url,
     number_up_to,
-    one_of,
     query_of,
     refused,
     taken,
@@ -28,18 +24,6 @@ _USERS: Final[Rules] = {
     "devices.contact_uri": text_up_to(255),
     "offset": number_up_to(1_000_000, 0),
     "limit": number_up_to(50),
-}
-_SMS: Final[Rules] = {
-    "From": text_up_to(20),
-    "To": lambda value: e164(value) is not None,
-    "Body": text_up_to(2000),
-    "EncodingType": one_of("plain", "unicode"),
-    "DltEntityId": text_up_to(64),
-    "DltTemplateId": text_up_to(64),
-    "SmsType": one_of("transactional", "transactional_opt_in", "promotional"),
-    "Priority": one_of("normal", "high"),
-    "CustomField": text_up_to(255),
-    "StatusCallback": is_url,
 }
 #: Phone numbers on a page of the newer list.
 _PAGE: Final = 50
@@ -104,11 +88,10 @@ _OPTIONAL: Final = frozenset({"devices", "active_call", "last_login"})
 
 
 class Numbers:
-    """Handlers of numbers and text messages."""
+    """Handlers of numbers."""
 
-    def __init__(self, account: ExotelAccount, player: Player) -> None:
+    def __init__(self, account: ExotelAccount) -> None:
         self._account = account
-        self._player = player
 
     async def newer(self, request: web.Request) -> dict[str, Any]:
         """ExoPhones, 50 on a page."""
@@ -155,46 +138,3 @@ class Numbers:
                 "DND": "Yes" if number in self._account.dnd else "No",
             }
         }
-
-    async def send(self, request: web.Request) -> dict[str, Any]:
-        """Takes a text message, and tells its fate a moment later."""
-        form = taken(await form_of(request), _SMS, needs=("From", "To", "Body"))
-        account = self._account
-        if not account.has_credit:
-            raise refused(403, "Insufficient balance to send 1 sms. Please recharge your account.", 40001)
-        text = {
-            "Sid": account.new_sid(),
-            "AccountSid": account.sid,
-            "From": form["From"],
-            "To": national(e164(form["To"]) or ""),
-            "DateCreated": stamp(account.clock()),
-            "DateUpdated": stamp(account.clock()),
-            "DateSent": "1970-01-01 05:30:00",
-            "Body": form["Body"],
-            "Direction": "outbound-api",
-            "Status": "queued",
-            "DetailedStatusCode": "21010",
-            "DetailedStatus": "PENDING_TO_OPERATOR",
-            "SmsUnits": None,
-            "CustomField": form.get("CustomField", ""),
-        }
-        answer = {"SMSMessage": dict(text)}
-        is_dnd = e164(form["To"]) in account.dnd
-        text |= {
-            "Status": "failed-dnd" if is_dnd else "sent",
-            "DetailedStatusCode": "23005" if is_dnd else "20005",
-            "DetailedStatus": "FAILED_DND" if is_dnd else "DELIVERED_TO_HANDSET",
-            "DateSent": stamp(account.clock()),
-        }
-        account.texts[str(text["Sid"])] = text
-        if "StatusCallback" in form:
-            self._player.tell_text(text, form["StatusCallback"])
-        return answer
-
-    async def message(self, request: web.Request) -> dict[str, Any]:
-        """A text message; one that there is not is answered 200 (reference exotel.md §7)."""
-        taken(query_of(request), {})
-        text = self._account.texts.get(request.match_info["sms"])
-        if text is None:
-            return {"RestException": {"Status": 404, "Message": "No matching results"}}
-        return {"SMSMessage": text}

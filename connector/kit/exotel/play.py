@@ -60,20 +60,6 @@ class Player:
         files = f"{self._account.url}/exotelrecordings/{self._account.sid}/{call.file}"
         self._start(self._tell(url, {"CallSid": call.sid, "Status": "completed", "RecordingUrl": files}))
 
-    def tell_text(self, text: Mapping[str, Any], url: str) -> None:
-        """The fate of a text message, as a form (reference exotel.md §4.3)."""
-        told = {
-            "SmsSid": text["Sid"],
-            "To": text["To"],
-            "Status": text["Status"],
-            "SmsUnits": "1",
-            "DetailedStatus": text["DetailedStatus"],
-            "DetailedStatusCode": text["DetailedStatusCode"],
-            "DateSent": text["DateSent"],
-            "CustomField": text["CustomField"],
-        }
-        self._start(self._tell(url, told, "application/x-www-form-urlencoded"))
-
     def end_leg(self, call: SimCall, leg: SimLeg) -> None:
         """A leg hangs up; the call between two ends with it."""
         call.legs.remove(leg)

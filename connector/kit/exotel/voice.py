@@ -44,7 +44,6 @@ _CONNECT: Final[Rules] = {
     "From": _is_number,
     "To": _is_number,
     "CallerId": _is_number,
-    "Url": lambda value: re.fullmatch(r"http://my\.exotel\.com/[^/]+/exoml/start_voice/\w+", value) is not None,
     "CallType": one_of("trans"),
     "TimeLimit": number_up_to(14_400),
     "TimeOut": number_up_to(60),
@@ -100,14 +99,10 @@ class Voice:
         """Originates a call, which then plays itself."""
         account = self._account
         given = await form_of(request)
-        form = taken(given, _CONNECT, needs=("From", "CallerId"))
-        if ("To" in form) == ("Url" in form):
-            raise refused(400, "Invalid Call Parameters: No 'To' specified")
-        if "Url" in form and any(name.startswith("StatusCallbackEvents") for name in form):
-            raise refused(400, "Invalid Parameter: StatusCallbackEvents")
-        if form.get("To", "").startswith("sip:"):
+        form = taken(given, _CONNECT, needs=("From", "To", "CallerId"))
+        if form["To"].startswith("sip:"):
             raise refused(400, "Invalid Parameter: To")
-        leg1, leg2 = e164(form["From"]) or "", e164(form.get("To", ""))
+        leg1, leg2 = e164(form["From"]) or "", e164(form["To"])
         form["CallerId"] = e164(form["CallerId"]) or ""
         if not account.is_active:
             raise refused(403, "Account inactive.", 40002)

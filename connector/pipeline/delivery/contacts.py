@@ -122,12 +122,12 @@ class Contacts:
         self, connection: Connection, adapter: Adapter[Any], caller: Caller, journal: Journal
     ) -> ContactRow | None:
         now = self._clock.now()
-        owner = journal.work.claimant
-        wish = ContactClaim(connection.id, caller.key, owner, now, now + LEASE_S)
+        holder = journal.work.claimant
+        wish = ContactClaim(connection.id, caller.key, holder, now, now + LEASE_S)
         row = await self._db.write_patiently(contacts.claim_contact, wish, for_s=_PATIENCE_S)
         if row.state == "done":
             return self._remember(row)
-        if row.owner != owner:
+        if row.holder != holder:
             raise Waiting("another call of this number is looking the caller up", until=now + _BUSY_S)
         return await self._find_or_make(connection, adapter, caller, journal, row)
 
@@ -201,7 +201,7 @@ class Contacts:
 
     async def _give_back(self, journal: Journal, row: ContactRow) -> None:
         with suppress(LeaseLost, StoreBusy):  # the lease of a row that cannot be given back runs out
-            await journal.keep_contact(replace(row, owner=None, lease_until=None))
+            await journal.keep_contact(replace(row, holder=None, lease_until=None))
 
 
 class _Lock:

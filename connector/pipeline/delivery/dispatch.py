@@ -76,7 +76,7 @@ class Dispatcher:
         self._clock = clock
         self._slots = slots
         self._cap = cap
-        self.owner = uuid.uuid4().hex[:12]
+        self.holder = uuid.uuid4().hex[:12]
         #: Class -> connection -> the number of its last wake-up: one that comes while its work is claimed stays.
         self._hints: dict[int, dict[str, int]] = {priority: {} for priority in _CLASSES}
         self._numbers = itertools.count()
@@ -136,7 +136,7 @@ class Dispatcher:
         until = self._clock.now() + LEASE_S
         long = [work for work in self._tasks.values() if work.lease_until < until - LEASE_S / 4]
         if long:
-            await self._db.write(deliveries.renew, Renewal(self.owner, long, until))
+            await self._db.write(deliveries.renew, Renewal(self.holder, long, until))
 
     async def look(self) -> None:
         """Finds what is due, whoever was told of it. Raises `StoreBusy`."""
@@ -225,7 +225,7 @@ class Dispatcher:
                 hints[connection_id] = hints.pop(connection_id)
                 free -= limit
                 wished[connection_id] = wished.get(connection_id, 0) + limit
-                wishes.append(Claim(connection_id, priority, limit, self.owner, now, now + LEASE_S))
+                wishes.append(Claim(connection_id, priority, limit, self.holder, now, now + LEASE_S))
         return wishes
 
     def _start(self, work: Work) -> None:

@@ -106,7 +106,7 @@ def preview(sql: Sql, directory: Directory, wish: ReplayWish, now: float, links:
                 call_id=call_id,
                 call_sid=call_sid,
                 connection_id=connection.id,
-                owner="",
+                holder="",
                 fence=0,
                 lease_until=0.0,
                 version=0,

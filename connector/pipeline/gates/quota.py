@@ -86,9 +86,9 @@ class _LocalBucket:
 class SharedQuota:
     """Buckets that all replicas of a store spend from; callable as `Buckets`."""
 
-    def __init__(self, db: Database, owner: str, replicas: Callable[[], int], clock: Clock) -> None:
+    def __init__(self, db: Database, holder: str, replicas: Callable[[], int], clock: Clock) -> None:
         self.db = db
-        self.owner = owner
+        self.holder = holder
         self.replicas = replicas
         self.clock = clock
         #: Where the database has no clock of its own: ours, that never goes back.
@@ -211,7 +211,7 @@ class _SharedBucket:
         wish = Draw(
             account=self._account,
             bucket=self._name,
-            owner=self._shared.owner,
+            holder=self._shared.holder,
             now=self._shared.now(),
             limit=self._limit,
             per_s=self._per_s,

@@ -12,8 +12,9 @@ from connector.adapter.oauth import Token, refresh
 from connector.clock import Clock
 from connector.errors import AuthFailed, CrmUnavailable
 from connector.store.engine.database import Database
+from connector.store.engine.held import Hold
 from connector.store.queries import refreshes
-from connector.store.queries.refreshes import Refreshed, Standing, Wish
+from connector.store.queries.refreshes import Refreshed, Standing
 from connector.store.secrets import SecretBox
 
 #: Longer than a refresh may take.
@@ -31,7 +32,7 @@ class SharedTokens:
         self._box = box
         self._client = client
         self._clock = clock
-        self._owner = uuid.uuid4().hex[:12]
+        self._holder = uuid.uuid4().hex[:12]
         self._known: dict[int, Token] = {}
         self._locks: dict[int, asyncio.Lock] = {}
 
@@ -57,7 +58,7 @@ class SharedTokens:
         until = self._clock.monotonic() + _PATIENCE_S
         while True:
             now = self._clock.now()
-            wish = Wish(credential_id, self._owner, now, now + _LEASE_S)
+            wish = Hold(credential_id, self._holder, now, now + _LEASE_S)
             standing = await self._db.write(refreshes.claim, wish)
             if standing is None:
                 raise AuthFailed("The connection's credentials were deleted.")
@@ -65,7 +66,7 @@ class SharedTokens:
             stored = _token_of(content)
             if stored is not None and self._serves(stored, refused):
                 if standing.granted:
-                    await self._db.write(refreshes.release, (credential_id, self._owner))
+                    await self._db.write(refreshes.release, (credential_id, self._holder))
                 return stored
             if standing.granted:
                 fresh = await self._refresh(credential_id, grant, standing, content)
@@ -86,7 +87,7 @@ class SharedTokens:
         try:
             fresh = await refresh(self._client, grant, self._clock.now)
         except BaseException:
-            await self._db.write(refreshes.release, (credential_id, self._owner))
+            await self._db.write(refreshes.release, (credential_id, self._holder))
             raise
         if fresh.refresh is not None:
             settings = {**settings, "refresh_token": fresh.refresh}
@@ -95,7 +96,7 @@ class SharedTokens:
         )
         row = Refreshed(
             credential_id,
-            self._owner,
+            self._holder,
             standing.version,
             sealed,
             fresh.expires_at,

@@ -61,7 +61,7 @@ class Recorder:
         self._directories = directories
         self._clock = clock
         self._public_url = public_url
-        self._owner = uuid.uuid4().hex[:12]
+        self._holder = uuid.uuid4().hex[:12]
         self._woken = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -87,14 +87,14 @@ class Recorder:
     async def _carry_out(self, orders: Sequence[Order]) -> None:
         """The newest order of a call; those before it are overtaken."""
         now = self._clock.now()
-        claim = OrderClaim(tuple(order.event_id for order in orders), self._owner, now, now + _LEASE_S)
+        claim = OrderClaim(tuple(order.event_id for order in orders), self._holder, now, now + _LEASE_S)
         if not await self._db.write(claim_orders, claim):
             return  # another replica is at it; what is left is seen when it has finished
         *overtaken, order = orders
         state, reason, due_at = await self._result(order)
         finishes = [(one.event_id, "failed", f"overtaken by {order.kind}", now) for one in overtaken]
         for event_id, is_now, why, at in [*finishes, (order.event_id, state, reason, due_at)]:
-            finish = OrderFinish(event_id, self._owner, is_now, why, self._clock.now(), at)
+            finish = OrderFinish(event_id, self._holder, is_now, why, self._clock.now(), at)
             await self._db.write(finish_orders, finish)
 
     async def _result(self, order: Order) -> tuple[str, str | None, float]:

@@ -17,6 +17,7 @@ from connector.clock import Clock
 from connector.errors import ConnectorError, StoreBusy
 from connector.rounds import every
 from connector.store.engine.database import Database
+from connector.store.engine.held import Hold
 from connector.store.queries import leases
 from connector.tenants.model import Directory, Tenant
 
@@ -72,7 +73,7 @@ class Periodic:
         self._clock = clock
         self._which = which
         self._look_every_s = _LOOK_EVERY_S if which is None else max(_LOOK_EVERY_S, _ASK_EVERY * every_s)
-        self._owner = uuid.uuid4().hex[:12]
+        self._holder = uuid.uuid4().hex[:12]
         self._slots = asyncio.Semaphore(at_once)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         #: Tenant's id -> when to ask for its lease again.
@@ -120,7 +121,7 @@ class Periodic:
     async def _claim_and_run(self, tenant: Tenant) -> None:
         name = f"{self._name}:{tenant.sid}"
         now = self._clock.now()
-        standing = await self._db.write(leases.claim, leases.Wish(name, self._owner, now, now + _LEASE_S))
+        standing = await self._db.write(leases.claim, Hold(name, self._holder, now, now + _LEASE_S))
         if not standing.granted:
             self._ask_at[tenant.id] = max(standing.free_at, now + _LOOK_EVERY_S)
             return
@@ -133,7 +134,7 @@ class Periodic:
             self._failed(tenant, error, due_at)
         finally:
             self._ask_at[tenant.id] = due_at
-            await self._db.write(leases.release, (name, self._owner, due_at))
+            await self._db.write(leases.release, (name, self._holder, due_at))
 
     async def _held(self, name: str, tenant: Tenant) -> bool:
         """Does the work while the lease is renewed. False where the lease was lost, and the work given up."""
@@ -147,7 +148,7 @@ class Periodic:
                     return True
                 now = self._clock.now()
                 try:
-                    is_held = await self._db.write(leases.renew, leases.Wish(name, self._owner, now, now + _LEASE_S))
+                    is_held = await self._db.write(leases.renew, Hold(name, self._holder, now, now + _LEASE_S))
                     until = now + _LEASE_S
                 except StoreBusy:
                     is_held = now < until

@@ -36,7 +36,6 @@ from connector.store.engine.database import Database
 from connector.store.queries import retention
 from connector.store.queries.placements import forget_placements
 from connector.store.queries.retention import Place, Prune, Unseen
-from connector.store.queries.texts import forget_fates
 from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ class Retention:
         calls = await self._calls(tenant, before)
         contacts = await self._contacts(tenant, before)
         placements = await self._all(forget_placements, tenant.id, before)
-        texts = await self._all(forget_fates, tenant.id, before)
+        texts = await self._all(retention.forget_texts, tenant.id, before)
         audits = await self._all(retention.empty_audit, tenant.id, before)
         tombstones = await self._all(retention.expire_tombstones, now - TOMBSTONE_DAYS * _DAY_S)
         if calls or contacts or placements or texts or audits or tombstones:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from connector.store.engine.dialects import locked
+from connector.store.engine.held import HELD, TAKEN, free
 from connector.store.engine.rows import as_rows, rows_of
 
 
@@ -20,7 +21,7 @@ class ContactRow:
     kind: str | None = None
     ref_id: str | None = None
     url: str | None = None
-    owner: str | None = None
+    holder: str | None = None
     lease_until: float | None = None
     settle_at: float | None = None
     note: str | None = None
@@ -48,7 +49,7 @@ def contact_values(row: ContactRow, now: float) -> dict[str, Any]:
         "kind": row.kind,
         "ref_id": row.ref_id,
         "url": row.url,
-        "owner": row.owner,
+        "owner": row.holder,
         "lease_until": row.lease_until,
         "settle_at": row.settle_at,
         "note": row.note,
@@ -62,22 +63,21 @@ class ContactClaim:
 
     connection_id: str
     number: str
-    owner: str
+    holder: str
     now: float
     lease_until: float
 
 
 _CONTACT = text(
-    "select state, kind, ref_id, url, owner, lease_until, settle_at, note from contact "
+    "select state, kind, ref_id, url, owner as holder, lease_until, settle_at, note from contact "
     "where connection_id = :connection_id and number = :number"
 )
-# `started` without a living owner is an unsure write, and stays one until it is looked up.
+# `started` without a living holder is an unsure write, and stays one until it is looked up.
 _CLAIM_CONTACT = text(
-    "insert into contact (connection_id, number, state, owner, lease_until, updated_at) "
-    "values (:connection_id, :number, 'looking', :owner, :lease_until, :now) "
-    "on conflict (connection_id, number) do update set owner = excluded.owner, lease_until = excluded.lease_until,"
-    " updated_at = excluded.updated_at where contact.state <> 'done' and (contact.owner is null"
-    " or contact.owner = excluded.owner or contact.lease_until is null or contact.lease_until <= excluded.updated_at)"
+    "insert into contact (connection_id, number, state, owner, lease_until, updated_at) "  # noqa: S608
+    "values (:connection_id, :number, 'looking', :holder, :lease_until, :now) "
+    f"on conflict (connection_id, number) do update set {TAKEN}, updated_at = :now"
+    f" where contact.state <> 'done' and ({free('contact')} or contact.{HELD})"
 )
 _FORGET_CONTACT = text(
     "delete from contact where connection_id = :connection_id and number = :number and ref_id = :ref_id"
@@ -85,13 +85,13 @@ _FORGET_CONTACT = text(
 
 
 def claim_contact(connection: Connection, wishes: Sequence[ContactClaim]) -> list[ContactRow]:
-    """The row as it is. Its `owner` is the wish's if it may now find out; `done` rows are shared by all."""
+    """The row as it is. Its `holder` is the wish's if it may now find out; `done` rows are shared by all."""
     found: dict[tuple[str, str, str], ContactRow] = {}
     # In one order, whoever asks: two processes that claim the same contacts do not wait for each other in a circle.
     for wish in sorted(wishes, key=_place):
         row = _known(connection, wish)
         if row is None or row.state != "done":
-            values = {"owner": wish.owner, "lease_until": wish.lease_until, "now": wish.now}
+            values = {"holder": wish.holder, "lease_until": wish.lease_until, "now": wish.now}
             connection.execute(_CLAIM_CONTACT, {**_key(wish), **values})
             row = _known(connection, wish)
             assert row is not None
@@ -109,20 +109,20 @@ def _key(wish: ContactClaim) -> dict[str, str]:
 
 
 def _place(wish: ContactClaim) -> tuple[str, str, str]:
-    return (wish.connection_id, wish.number, wish.owner)
+    return (wish.connection_id, wish.number, wish.holder)
 
 
-_OWNERS = text(
+_HOLDERS = text(
     "select connection_id, number, owner from contact where (connection_id, number) in"  # noqa: S608
     f" (select connection_id, number from {rows_of('connection_id', 'contact.number')} r)"
     f" {locked('connection_id, number')}"
 )
 
 
-def contact_owners(connection: Connection, rows: Sequence[ContactRow]) -> dict[tuple[str, str], str | None]:
+def contact_holders(connection: Connection, rows: Sequence[ContactRow]) -> dict[tuple[str, str], str | None]:
     """(connection, number) -> who may write the row; rows that are not there are left out."""
     wanted = as_rows([{"connection_id": row.connection_id, "number": row.number} for row in rows])
-    return {(row[0], row[1]): row[2] for row in connection.execute(_OWNERS, wanted)}
+    return {(row[0], row[1]): row[2] for row in connection.execute(_HOLDERS, wanted)}
 
 
 def forget_contacts(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> list[None]:

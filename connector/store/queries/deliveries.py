@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, text
 
 from connector.store.engine.dialects import LOCKED_DELIVERIES, SKIP_LOCKED
+from connector.store.engine.held import GIVEN_BACK, HELD, TAKEN, free
 from connector.store.engine.rows import as_list
 from connector.store.queries.recordings import RecordingRow, of_calls
 
@@ -18,7 +19,7 @@ class Claim:
     connection_id: str
     priority: int
     limit: int
-    owner: str
+    holder: str
     now: float
     lease_until: float
 
@@ -69,7 +70,7 @@ class Work:
     call_id: int
     call_sid: str | None
     connection_id: str
-    owner: str
+    holder: str
     fence: int
     lease_until: float
     version: int
@@ -88,14 +89,13 @@ class Work:
     @property
     def claimant(self) -> str:
         """Whose a contact is that this claim finds out about."""
-        return f"{self.owner}:{self.id}:{self.fence}"
+        return f"{self.holder}:{self.id}:{self.fence}"
 
 
 _CLAIM = text(
-    "update delivery set owner = :owner, fence = fence + 1, lease_until = :lease_until, reason = 'running',"  # noqa: S608
-    " updated_at = :now "
+    f"update delivery set {TAKEN}, fence = fence + 1, reason = 'running', updated_at = :now "  # noqa: S608
     "where id in (select id from delivery where state = 'pending' and connection_id = :connection_id"
-    " and priority = :priority and due_at <= :now and (owner is null or lease_until <= :now)"
+    f" and priority = :priority and due_at <= :now and {free('delivery')}"
     f" order by due_at limit :limit {SKIP_LOCKED}) "
     "returning id, tenant_id, call_id, connection_id, fence, version, priority, attempts, retried_s, revision, replay,"
     " warnings"
@@ -123,7 +123,7 @@ def claim(connection: Connection, wishes: Sequence[Claim]) -> list[list[Work]]:
         rows = connection.execute(
             _CLAIM,
             {
-                "owner": wish.owner,
+                "holder": wish.holder,
                 "lease_until": wish.lease_until,
                 "now": wish.now,
                 "connection_id": wish.connection_id,
@@ -139,7 +139,7 @@ def claim(connection: Connection, wishes: Sequence[Claim]) -> list[list[Work]]:
                     call_id=r.call_id,
                     call_sid=None,
                     connection_id=r.connection_id,
-                    owner=wish.owner,
+                    holder=wish.holder,
                     fence=r.fence,
                     lease_until=wish.lease_until,
                     version=r.version,
@@ -225,23 +225,23 @@ def promote(connection: Connection, rows: Sequence[tuple[str, int, float]]) -> l
 
 _RENEW = text(
     "update delivery set lease_until = :lease_until where id in (select id from delivery where id in :ids"  # noqa: S608
-    f" and owner = :owner {SKIP_LOCKED})"
+    f" and {HELD} {SKIP_LOCKED})"
 ).bindparams(bindparam("ids", expanding=True))
 _RENEW_CONTACT = text(
     "update contact set lease_until = :lease_until where (connection_id, number) in"  # noqa: S608
     f" (select connection_id, number from contact where owner = :claimant {SKIP_LOCKED})"
 )
 _GIVE_BACK = text(
-    "update delivery set owner = null, lease_until = null, reason = 'waiting'"
-    " where id = :id and fence = :fence and owner = :owner and state = 'pending'"
+    f"update delivery set {GIVEN_BACK}, reason = 'waiting'"  # noqa: S608
+    f" where id = :id and fence = :fence and {HELD} and state = 'pending'"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """Claims that are still worked on, all of one owner, and how long they are to hold."""
+    """Claims that are still worked on, all of one holder, and how long they are to hold."""
 
-    owner: str
+    holder: str
     works: Sequence[Work]
     lease_until: float
 
@@ -253,7 +253,7 @@ def renew(connection: Connection, rows: Sequence[Renewal]) -> list[None]:
     """
     for row in rows:
         ids = as_list([work.id for work in row.works])
-        connection.execute(_RENEW, {"lease_until": row.lease_until, "ids": ids, "owner": row.owner})
+        connection.execute(_RENEW, {"lease_until": row.lease_until, "ids": ids, "holder": row.holder})
         for work in row.works:
             connection.execute(_RENEW_CONTACT, {"lease_until": row.lease_until, "claimant": work.claimant})
     return [None] * len(rows)
@@ -262,15 +262,14 @@ def renew(connection: Connection, rows: Sequence[Renewal]) -> list[None]:
 def give_back(connection: Connection, rows: Sequence[Work]) -> list[None]:
     """Ends claims that were broken off, so that others go on at once; what they began settles first, as always."""
     for work in sorted(rows, key=lambda work: (work.call_id, work.connection_id)):
-        connection.execute(_GIVE_BACK, {"id": work.id, "fence": work.fence, "owner": work.owner})
+        connection.execute(_GIVE_BACK, {"id": work.id, "fence": work.fence, "holder": work.holder})
     return [None] * len(rows)
 
 
 # --- start, pause, older options ---
 
 _RELEASE = text(
-    "update delivery set owner = null, lease_until = null, reason = 'waiting'"
-    " where owner is not null and state = 'pending'"
+    f"update delivery set {GIVEN_BACK}, reason = 'waiting' where owner is not null and state = 'pending'"  # noqa: S608
 )
 # The dead process cannot send any more, so what it began is settled `settle_s` from now, not from its lease's end.
 _SETTLE_STEPS = text(
@@ -278,7 +277,7 @@ _SETTLE_STEPS = text(
     " and delivery_id in (select id from delivery where owner is not null)"
 )
 _RELEASE_CONTACTS = text(
-    "update contact set owner = null, lease_until = null, settle_at = case when settle_at > :settle_at"
+    f"update contact set {GIVEN_BACK}, settle_at = case when settle_at > :settle_at"  # noqa: S608
     " then :settle_at else settle_at end where owner is not null"
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from connector.store.engine.dialects import NOW
+from connector.store.engine.held import free
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ _WRITE = text(
     " where gate.version = :version"
 )
 _CLAIM_PROBE = text(
-    "update gate set probing_until = :until where account = :account and paused"
-    " and (probing_until is null or probing_until <= :now) and (probe_at is null or probe_at <= :due_before)"
+    "update gate set probing_until = :until where account = :account and paused"  # noqa: S608
+    f" and {free('gate', 'probing_until')} and (probe_at is null or probe_at <= :due_before)"
 )
 
 

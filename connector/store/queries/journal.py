@@ -8,8 +8,9 @@ from sqlalchemy import Connection, bindparam, text
 
 from connector.errors import LeaseLost
 from connector.store.engine.dialects import LOCKED_DELIVERIES, locked
+from connector.store.engine.held import GIVEN_BACK
 from connector.store.engine.rows import as_list, as_rows, rows_of
-from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_owners, contact_values
+from connector.store.queries.contacts import WRITE_CONTACT, ContactRow, contact_holders, contact_values
 from connector.store.queries.deliveries import STEP_COLUMNS, StepRow, Work
 from connector.store.queries.looks import Lack, write_lacks
 from connector.store.queries.recordings import WRITE_RECORDING, RecordingRow, recording_values
@@ -71,7 +72,7 @@ _FINISH_FIELDS = (
     "updated_at",
 )
 _FINISH = text(
-    "update delivery set owner = null, lease_until = null, "  # noqa: S608
+    f"update delivery set {GIVEN_BACK}, "  # noqa: S608
     f"{', '.join(f'{name} = r.{name}' for name in _FINISH_FIELDS)} "
     f"from {rows_of('delivery.id', *(f'delivery.{name}' for name in _FINISH_FIELDS))} r where delivery.id = r.id"
 )
@@ -96,7 +97,7 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
         row.id: row for row in connection.execute(_HELD, {"ids": as_list(sorted({write.work.id for write in rows}))})
     }
     about = [write.contact for write in rows if write.contact is not None]
-    owners = contact_owners(connection, about) if about else {}
+    holders = contact_holders(connection, about) if about else {}
     results: list[LeaseLost | bool] = []
     steps: list[dict[str, Any]] = []
     contacts: list[dict[str, Any]] = []
@@ -108,12 +109,12 @@ def write_journal(connection: Connection, rows: Sequence[JournalWrite]) -> list[
     for write in rows:
         work = write.work
         mine = held.get(work.id)
-        if mine is None or mine.fence != work.fence or mine.owner != work.owner:
+        if mine is None or mine.fence != work.fence or mine.owner != work.holder:
             results.append(LeaseLost("The claim ended; whoever holds the call now goes on."))
             continue
         if write.contact is not None:
             place = (write.contact.connection_id, write.contact.number)
-            if owners.get(place, work.claimant) != work.claimant:
+            if holders.get(place, work.claimant) != work.claimant:
                 results.append(LeaseLost("Another call finds out by now who the caller is."))
                 continue
         for row in write.steps:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from connector.store.engine.held import GIVEN_BACK, HELD, TAKEN, free
 from connector.store.queries.deliveries import StoredEvent
 
 
@@ -28,7 +29,7 @@ class OrderClaim:
     """A wish to carry out a call's open orders: all of them or none, so that nobody overtakes another's."""
 
     event_ids: tuple[int, ...]
-    owner: str
+    holder: str
     now: float
     lease_until: float
 
@@ -38,7 +39,7 @@ class OrderFinish:
     """What became of an order. `state`: pending (again at `due_at`), done, failed."""
 
     event_id: int
-    owner: str
+    holder: str
     state: str
     reason: str | None
     now: float
@@ -55,25 +56,22 @@ _OPEN_ORDERS = text(
     " order by event.received_at, event.id limit :most"
 )
 _CLAIM_ORDER = text(
-    "insert into recording_order (event_id, state, attempts, due_at, owner, lease_until, updated_at)"
-    " values (:event_id, 'pending', 1, :lease_until, :owner, :lease_until, :now)"
-    " on conflict (event_id) do update set owner = excluded.owner, lease_until = excluded.lease_until,"
-    " attempts = recording_order.attempts + 1, updated_at = excluded.updated_at"
-    " where recording_order.state = 'pending'"
-    " and (recording_order.lease_until is null or recording_order.lease_until <= excluded.updated_at)"
-    " returning event_id"
+    "insert into recording_order (event_id, state, attempts, due_at, owner, lease_until, updated_at)"  # noqa: S608
+    " values (:event_id, 'pending', 1, :lease_until, :holder, :lease_until, :now)"
+    f" on conflict (event_id) do update set {TAKEN}, attempts = recording_order.attempts + 1, updated_at = :now"
+    f" where recording_order.state = 'pending' and {free('recording_order')} returning event_id"
 )
 _RELEASE_ORDER = text(
-    "update recording_order set owner = null, lease_until = null, attempts = attempts - 1, due_at = :now"
-    " where event_id = :event_id and owner = :owner"
+    f"update recording_order set {GIVEN_BACK}, attempts = attempts - 1, due_at = :now"  # noqa: S608
+    f" where event_id = :event_id and {HELD}"
 )
 _EVENTS_OF_CALL = text(
     "select id, source, connection_id, kind, method, query, content_type, body, received_at from event"
     " where call_id = :call_id order by id"
 )
 _FINISH_ORDER = text(
-    "update recording_order set state = :state, reason = :reason, due_at = :due_at, owner = null, lease_until = null,"
-    " updated_at = :now where event_id = :event_id and owner = :owner"
+    f"update recording_order set state = :state, reason = :reason, due_at = :due_at, {GIVEN_BACK},"  # noqa: S608
+    f" updated_at = :now where event_id = :event_id and {HELD}"
 )
 
 
@@ -88,10 +86,10 @@ def events_of(connection: Connection, call_id: int) -> list[StoredEvent]:
 
 
 def claim_orders(connection: Connection, claims: Sequence[OrderClaim]) -> list[bool]:
-    """For each: whether the call's orders are the owner's until the lease ends."""
+    """For each: whether the call's orders are the holder's until the lease ends."""
     granted = []
     for claim in claims:
-        values = {"owner": claim.owner, "now": claim.now, "lease_until": claim.lease_until}
+        values = {"holder": claim.holder, "now": claim.now, "lease_until": claim.lease_until}
         got = [
             event_id
             for event_id in sorted(claim.event_ids)
@@ -100,13 +98,13 @@ def claim_orders(connection: Connection, claims: Sequence[OrderClaim]) -> list[b
         granted.append(len(got) == len(claim.event_ids))
         if not granted[-1]:
             for event_id in got:
-                connection.execute(_RELEASE_ORDER, {"event_id": event_id, "owner": claim.owner, "now": claim.now})
+                connection.execute(_RELEASE_ORDER, {"event_id": event_id, "holder": claim.holder, "now": claim.now})
     return granted
 
 
 def finish_orders(connection: Connection, finishes: Sequence[OrderFinish]) -> list[None]:
     """Writes what became of orders; of one whose lease was lost, whoever holds it now writes it."""
     for one in finishes:
-        values = {"event_id": one.event_id, "owner": one.owner, "state": one.state, "reason": one.reason}
+        values = {"event_id": one.event_id, "holder": one.holder, "state": one.state, "reason": one.reason}
         connection.execute(_FINISH_ORDER, {**values, "now": one.now, "due_at": one.due_at})
     return [None] * len(finishes)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, select, text
 
+from connector.store.engine.held import free
 from connector.store.queries import trail
 from connector.store.schema import tenant
 
@@ -124,7 +125,7 @@ _BIND = text(
     "  and taken.call_sid = :call_sid and taken.id <> :id)"
 )
 # The condition stands in the outer statement too: PostgreSQL asks it again of a row that another replica just took.
-_DUE: Final = "look_at <= :now and (lease_until is null or lease_until <= :now)"
+_DUE: Final = f"look_at <= :now and {free('placement')}"
 _CLAIM_PLACEMENTS = text(
     "update placement set lease_until = :lease_until, state = 'unknown'"  # noqa: S608
     f" where id in (select id from placement where {_DUE} order by look_at limit :most) and {_DUE}"

@@ -19,7 +19,7 @@ class Draw:
 
     account: str
     bucket: str
-    owner: str
+    holder: str
     #: Unix seconds; where the database has a clock, that one decides.
     now: float
     #: What is declared of the bucket, where nobody drew from it before.
@@ -71,12 +71,12 @@ def draw(connection: Connection, wishes: Sequence[Draw]) -> list[Drawn]:
 
 
 def _grant(window: Window, wish: Draw, now: float) -> Drawn:
-    window.settle(wish.owner, wish.used, now - wish.used_ago_s)
+    window.settle(wish.holder, wish.used, now - wish.used_ago_s)
     if wish.told:
         window.correct(now - wish.told_ago_s, **wish.told)
     free = window.free(now, wish.kept)
     granted = min(wish.want, free, max(1, free // (2 * wish.replicas)))
     if granted > 0:
-        window.hold(wish.owner, granted, now + CHUNK_S)
+        window.hold(wish.holder, granted, now + CHUNK_S)
     wait_s = 0.0 if granted > 0 else window.wait_s(now, wish.kept)
     return Drawn(granted, wait_s, window.limit, window.per_s, window.counted(now))

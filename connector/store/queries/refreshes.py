@@ -5,22 +5,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from connector.store.engine.held import GIVEN_BACK, HELD, TAKEN, Hold, free
 from connector.store.queries import trail
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A wish to refresh a credential; `now` and `lease_until` are Unix seconds."""
-
-    credential_id: int
-    owner: str
-    now: float
-    lease_until: float
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
-    """The credential as it is. `granted`: the wish's owner refreshes it now, nobody else."""
+    """The credential as it is. `granted`: the wish's holder refreshes it now, nobody else."""
 
     sealed: bytes
     version: int
@@ -32,7 +23,7 @@ class Refreshed:
     """What a refresh brought; `version` is the one that it began with."""
 
     credential_id: int
-    owner: str
+    holder: str
     version: int
     sealed: bytes
     expires_at: float
@@ -41,27 +32,23 @@ class Refreshed:
 
 
 _LEASE = text(
-    "update credential set owner = :owner, lease_until = :lease_until"
-    " where id = :id and (owner is null or lease_until <= :now or owner = :owner)"
+    f"update credential set {TAKEN} where id = :key and ({free('credential')} or {HELD})"  # noqa: S608
 )
 _READ = text("select sealed, version from credential where id = :id")
 _KEEP = text(
-    "update credential set sealed = :sealed, expires_at = :expires_at, version = version + 1, owner = null,"
-    " lease_until = null where id = :id and version = :version and owner = :owner"
+    "update credential set sealed = :sealed, expires_at = :expires_at, version = version + 1,"  # noqa: S608
+    f" {GIVEN_BACK} where id = :id and version = :version and {HELD}"
 )
-_RELEASE = text("update credential set owner = null, lease_until = null where id = :id and owner = :owner")
+_RELEASE = text(f"update credential set {GIVEN_BACK} where id = :id and {HELD}")  # noqa: S608
 _TENANT = text("select tenant_id from credential where id = :id")
 
 
-def claim(sql: Connection, wishes: Sequence[Wish]) -> list[Standing | None]:
+def claim(sql: Connection, wishes: Sequence[Hold[int]]) -> list[Standing | None]:
     """For each wish how the credential stands; None where there is none any more."""
     found: list[Standing | None] = []
     for wish in wishes:
-        granted = sql.execute(
-            _LEASE,
-            {"id": wish.credential_id, "owner": wish.owner, "lease_until": wish.lease_until, "now": wish.now},
-        ).rowcount
-        row = sql.execute(_READ, {"id": wish.credential_id}).one_or_none()
+        granted = sql.execute(_LEASE, wish.values()).rowcount
+        row = sql.execute(_READ, {"id": wish.key}).one_or_none()
         found.append(None if row is None else Standing(bytes(row[0]), row[1], bool(granted)))
     return found
 
@@ -72,7 +59,7 @@ def keep(sql: Connection, rows: Sequence[Refreshed]) -> list[bool]:
     for row in rows:
         values = {
             "id": row.credential_id,
-            "owner": row.owner,
+            "holder": row.holder,
             "version": row.version,
             "sealed": row.sealed,
             "expires_at": row.expires_at,
@@ -84,7 +71,7 @@ def keep(sql: Connection, rows: Sequence[Refreshed]) -> list[bool]:
 
 
 def release(sql: Connection, rows: Sequence[tuple[int, str]]) -> list[None]:
-    """Gives (credential, owner) back after a refresh that failed."""
-    for credential_id, owner in rows:
-        sql.execute(_RELEASE, {"id": credential_id, "owner": owner})
+    """Gives (credential, holder) back after a refresh that failed."""
+    for credential_id, holder in rows:
+        sql.execute(_RELEASE, {"id": credential_id, "holder": holder})
     return [None] * len(rows)

@@ -96,6 +96,10 @@ _EMPTY_AUDIT = text(
     "update audit set detail = '{}' where id in (select id from audit"
     " where tenant_id = :tenant_id and at < :before and detail <> '{}' order by at limit :limit)"
 )
+_FORGET_TEXTS = text(
+    "delete from text_message where tenant_id = :tenant_id and sms_sid in (select sms_sid from text_message"
+    " where tenant_id = :tenant_id and updated_at < :before limit :limit)"
+)
 _EXPIRED = text("select tenant_id, call_sid from tombstone where made_at < :before order by made_at limit :limit")
 _EXPIRE = text("delete from tombstone where tenant_id = :tenant_id and call_sid = :call_sid and made_at < :before")
 _CLOSED = text("select distinct connection_id from tombstone where tenant_id = :tenant_id and call_sid = :call_sid")
@@ -171,6 +175,14 @@ def empty_audit(connection: Connection, rows: Sequence[tuple[int, float, int]]) 
     """Empties the details of (tenant, before, at most so many); who did what and when stays."""
     return [
         connection.execute(_EMPTY_AUDIT, {"tenant_id": tenant_id, "before": before, "limit": limit}).rowcount
+        for tenant_id, before, limit in rows
+    ]
+
+
+def forget_texts(connection: Connection, rows: Sequence[tuple[int, float, int]]) -> list[int]:
+    """Deletes what older versions kept of text messages of (tenant, before, at most so many)."""
+    return [
+        connection.execute(_FORGET_TEXTS, {"tenant_id": tenant_id, "before": before, "limit": limit}).rowcount
         for tenant_id, before, limit in rows
     ]
 

@@ -17,10 +17,9 @@ from connector.clock import SYSTEM, Clock
 from connector.errors import IngressError, StoreBusy
 from connector.exotel.parse import call_sid_of, kind_of
 from connector.exotel.urls import URLS, Url
-from connector.exotel.wire import count_of, fold_keys, merge, text_of, time_of, word_of
+from connector.exotel.wire import merge
 from connector.observe import metrics
 from connector.pipeline.calls.accept import Received
-from connector.store.queries.texts import TextFate
 from connector.tenants.model import Tenant
 from connector.web.answers import Handler, Refused, busy, refusal
 from connector.web.body import read_body
@@ -42,9 +41,6 @@ class Accepts(Protocol):
     async def accept(self, received: Received) -> None:
         """Returns once the request is durably stored. Raises `StoreBusy`."""
 
-    async def text_told(self, fate: TextFate) -> None:
-        """Keeps what a callback tells of a text message. Raises `StoreBusy`."""
-
 
 class Ingress:
     """Turns requests into `Received`, and hands them to the pipeline."""
@@ -64,8 +60,8 @@ class Ingress:
                 return web.Response()
             asked = await _asked(request)
             if url.dialect == "callback" and request.match_info["event"].strip().lower() == "sms":
+                # Nobody sends text messages through us, and so nobody asks what became of one: it is kept nowhere.
                 kind, call_sid = "sms", None
-                await self._pipeline.text_told(self._text_fate(asked, tenant))
             else:
                 kind, received = await self._read(request, url, tenant, asked)
                 call_sid = received.call_sid
@@ -112,24 +108,6 @@ class Ingress:
             received_at=self._clock.now(),
         )
         return kind, received
-
-    def _text_fate(self, asked: "_Asked", tenant: Tenant) -> TextFate:
-        """What a callback of a text message tells (reference exotel.md §4.3). Raises `IngressError` (`no_sms_sid`)."""
-        told = fold_keys(asked.merged())
-        sms_sid = text_of(told.get("smssid"))
-        if sms_sid is None or len(sms_sid) > _LONGEST_SID or not sms_sid.isprintable():
-            raise Refused("no_sms_sid", "The request does not say which message it belongs to.", "SmsSid")
-        sent_at = time_of(told.get("datesent"))
-        return TextFate(
-            tenant_id=tenant.id,
-            sms_sid=sms_sid,
-            status=(word_of(told.get("status")) or "")[:32] or None,
-            detailed_status=(text_of(told.get("detailedstatus")) or "")[:255] or None,
-            detailed_status_code=count_of(told.get("detailedstatuscode")),
-            custom_field=text_of(told.get("customfield")),
-            sent_at=sent_at.timestamp() if sent_at is not None else None,
-            updated_at=self._clock.now(),
-        )
 
     async def _connection_id(self, tenant: Tenant, name: str | None) -> str | None:
         """The one connection that the URL narrows the event to; None: every one. A typing error must not lose calls."""
