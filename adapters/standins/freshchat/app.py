@@ -28,7 +28,7 @@ _TIMES = {"created_from", "created_to", "updated_from", "updated_to"}
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshchat account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/v2")
+    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/v2", admit=account.admit)
     app.add_routes(page_routes(account))
     app.add_routes(people_routes(account))
     return app

@@ -26,7 +26,7 @@ _TERM = re.compile(r"(phone|mobile):'([^']*)'")
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshdesk account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/api/v2")
+    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/api/v2", admit=account.admit)
     app.add_routes(page_routes(account))
     app.add_routes(people_routes(account))
     return app

@@ -32,7 +32,9 @@ _STANDARD = (
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshsales account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(account, faults or Faults(), _Api(account).routes(), root=account.home + "/api")
+    app = standin_app(
+        account, faults or Faults(), _Api(account).routes(), root=account.home + "/api", admit=account.admit
+    )
     app.add_routes(page_routes(account))
     return app
 

@@ -29,7 +29,9 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
     """A HubSpot portal as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
     api = _Api(account)
-    app = standin_app(account, faults or Faults(), api.routes(), root="/crm", open_routes=api.open_routes())
+    app = standin_app(
+        account, faults or Faults(), api.routes(), root="/crm", admit=account.admit, open_routes=api.open_routes()
+    )
     app.add_routes(page_routes(account))
     return app
 

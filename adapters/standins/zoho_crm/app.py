@@ -40,7 +40,9 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
     account = account or Account()
     api = _Api(account)
     open_routes = [("POST", "/oauth/v2/token", api.token), *page_routes(account)]
-    return standin_app(account, faults or Faults(), api.routes(), root=ROOT, open_routes=open_routes)
+    return standin_app(
+        account, faults or Faults(), api.routes(), root=ROOT, admit=account.admit, open_routes=open_routes
+    )
 
 
 class _Api:

@@ -27,7 +27,9 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
     """An organisation as an aiohttp application: API, token endpoint, pages for people, `/_standin/` to drive it."""
     account = account or Account()
     api = _Api(account)
-    app = standin_app(account, faults or Faults(), api.routes(), root=_ROOT, open_routes=api.open_routes())
+    app = standin_app(
+        account, faults or Faults(), api.routes(), root=_ROOT, admit=account.admit, open_routes=api.open_routes()
+    )
     app.middlewares.append(_few_at_once(account))
     app.add_routes(page_routes(account))
     return app
