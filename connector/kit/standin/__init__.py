@@ -5,7 +5,7 @@ A stand-in subclasses `StandinAccount` (what it holds), says who may come in (it
 """
 
 from connector.kit.standin.account import Refused, StandinAccount
-from connector.kit.standin.app import Route, answer, control_routes, standin_app
+from connector.kit.standin.app import Route, added, answer, changed, control_routes, standin_app
 from connector.kit.standin.bodies import Part, json_object, paging, parts_of
 from connector.kit.standin.command import main, run, serve
 
@@ -14,7 +14,9 @@ __all__ = [
     "Refused",
     "Route",
     "StandinAccount",
+    "added",
     "answer",
+    "changed",
     "control_routes",
     "json_object",
     "main",

@@ -1,6 +1,6 @@
 """Pages for people, so that the links which an adapter makes open: a title, facts, what was said, tables.
 
-Whatever a caller controls is escaped by the template. `stored` marks HTML that was cleaned when it was stored.
+Whatever a caller controls is escaped by the template. HTML is shown as it is where `markup.stored` says so.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,6 @@ from importlib.resources import files
 
 from aiohttp import web
 from jinja2 import Environment
-from markupsafe import Markup
 
 from connector.kit.standin.app import Route
 
@@ -47,16 +46,6 @@ class Page:
     facts: Mapping[str, object] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
     tables: Sequence[Table] = ()
-
-
-def link(text: object, to: str) -> Markup:
-    """A link; both are escaped."""
-    return Markup('<a href="{}" rel="noreferrer">{}</a>').format(to, text)
-
-
-def stored(html: str | None) -> Markup:
-    """HTML as it is: the stand-in cleaned it when it was stored."""
-    return Markup(html or "")  # noqa: S704
 
 
 def page_routes(
