@@ -42,7 +42,8 @@ def routes(account: Account) -> list[Route]:
         return Page("All tickets", tables=[table(account.tickets_of(None)[: -LATEST - 1 : -1])])
 
     def note(note: Record) -> Entry:
-        files = [f"📎 {file['name']} ({file['size']} bytes)" for file in note["attachments"]]
+        sent = [file for file in note["attachments"] if isinstance(file, dict)]  # JSON may carry anything here
+        files = [f"📎 {file.get('name')} ({file.get('size')} bytes)" for file in sent]
         kind = "private" if note["private"] else "public"
         by = f"{agent(note['user_id']) or ''} added a {kind} note · {note['created_at']}"
         return Entry(by, [stored(note["body"]), *files], note["private"])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from connector.kit.standin import checks
-from connector.kit.standin.checks import Check, Fits, Shape, among, each, must, optional
+from connector.kit.standin.checks import Check, Fits, Shape, all_of, among, must, optional
 
 Problem = dict[str, Any]
 #: Message and code.
@@ -46,7 +46,7 @@ def text(most: int | None = None, *, blank: bool = True) -> Check[Wrong]:
             return f"{len(value)} characters are too many, {most} fit", "too_long"
         return None
 
-    return each(_string, check)
+    return all_of(_string, check)
 
 
 def one_of(fits: Fits, values: Iterable[object]) -> Check[Wrong]:
@@ -61,7 +61,7 @@ def _numbers(*values: int) -> Check[Wrong]:
 def texts(most: int) -> Check[Wrong]:
     """A list of texts of at most so many characters each."""
     long = f"It should only contain elements that have maximum of {most} characters"
-    return each(
+    return all_of(
         _typed(lambda value: type(value) is list, "Array"),
         must(checks.list_of(checks.text()), ("It should contain elements of type String only", "datatype_mismatch")),
         must(checks.list_of(checks.text(most)), (long, "too_long")),

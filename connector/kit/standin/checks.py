@@ -24,7 +24,7 @@ def optional(check: Check[P]) -> Check[P]:
     return lambda value: None if value is None else check(value)
 
 
-def each(*checks: Check[P]) -> Check[P]:
+def all_of(*checks: Check[P]) -> Check[P]:
     """The first problem that one of these finds."""
     return lambda value: next((problem for check in checks if (problem := check(value)) is not None), None)
 
