@@ -36,10 +36,8 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
         added("/_standin/users", partial(account.add_user, indexed=True)),
         changed("/_standin/conversations/{id}", account.conversations.get, Record.update),
     ]
-    admit = partial(door.admit, account)
-    return standin_app(
-        account, faults or Faults(), _Api(account).routes(), root="/v2", admit=admit, open_routes=open_routes
-    )
+    api = _Api(account)
+    return standin_app(account, faults, api.routes(), root="/v2", admit=door.admit, open_routes=open_routes)
 
 
 class _Api:

@@ -4,7 +4,7 @@ from standins.freshchat.state import Account, Record
 
 from connector.kit.standin import Route
 from connector.kit.standin.markup import link
-from connector.kit.standin.pages import LATEST, Entry, Page, Table, page_routes
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
 
 def routes(account: Account) -> list[Route]:
@@ -29,7 +29,7 @@ def routes(account: Account) -> list[Route]:
                 row["status"],
                 row["created_time"],
             )
-            for row in list(account.conversations.values())[: -LATEST - 1 : -1]
+            for row in latest(account.conversations.values())
         ]
         columns = ("Topic", "Customer", "Phone", "Agent", "Status", "Since")
         return Page("Team inbox", tables=[Table(rows, columns, empty="No conversations yet.")])

@@ -34,9 +34,8 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
         added("/_standin/contacts", partial(account.add_contact, indexed=True)),
         changed(r"/_standin/tickets/{id:\d+}", lambda id_: account.tickets.get(int(id_)), account.change_ticket),
     ]
-    admit = partial(door.admit, account)
     api = _Api(account)
-    return standin_app(account, faults or Faults(), api.routes(), root="/api/v2", admit=admit, open_routes=open_routes)
+    return standin_app(account, faults, api.routes(), root="/api/v2", admit=door.admit, open_routes=open_routes)
 
 
 class _Api:

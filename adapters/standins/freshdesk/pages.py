@@ -6,7 +6,7 @@ from standins.freshdesk.state import Account, Record
 
 from connector.kit.standin import Route
 from connector.kit.standin.markup import link, stored
-from connector.kit.standin.pages import LATEST, Entry, Page, Table, page_routes
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
 _STATUS = {2: "Open", 3: "Pending", 4: "Resolved", 5: "Closed"}
 _PRIORITY = {1: "Low", 2: "Medium", 3: "High", 4: "Urgent"}
@@ -39,7 +39,7 @@ def routes(account: Account) -> list[Route]:
         return Table(rows, ("#", "Subject", "Requester", "Agent", "Status"), empty="No tickets yet.")
 
     def listed() -> Page:
-        return Page("All tickets", tables=[table(account.tickets_of(None)[: -LATEST - 1 : -1])])
+        return Page("All tickets", tables=[table(latest(account.tickets_of(None)))])
 
     def note(note: Record) -> Entry:
         sent = [file for file in note["attachments"] if isinstance(file, dict)]  # JSON may carry anything here

@@ -6,7 +6,6 @@ taken: what passes here should pass there.
 
 import re
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -30,14 +29,8 @@ _STANDARD = (
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshsales account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    return standin_app(
-        account,
-        faults or Faults(),
-        _Api(account).routes(),
-        root=account.home + "/api",
-        admit=partial(door.admit, account),
-        open_routes=pages.routes(account),
-    )
+    root, open_routes = account.home + "/api", pages.routes(account)
+    return standin_app(account, faults, _Api(account).routes(), root=root, admit=door.admit, open_routes=open_routes)
 
 
 class _Api:

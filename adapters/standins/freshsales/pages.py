@@ -4,7 +4,7 @@ from standins.freshsales.state import Account, Record
 
 from connector.kit.standin import Route
 from connector.kit.standin.markup import link, stored
-from connector.kit.standin.pages import LATEST, Entry, Page, Table, page_routes
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
 _SHOWN = ("phone_call", "note", "sales_activity", "task")
 
@@ -38,7 +38,7 @@ def routes(account: Account) -> list[Route]:
             for kind in ("contact", "lead")
             for id_, person in account.records[kind].items()
         ]
-        table = Table(rows[: -LATEST - 1 : -1], ("Name", "Mobile", "Logged"), empty="No contacts yet.")
+        table = Table(latest(rows), ("Name", "Mobile", "Logged"), empty="No contacts yet.")
         return Page("Contacts", tables=[table])
 
     def person(people: str, id: str) -> Page | None:

@@ -30,14 +30,8 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
     """A HubSpot portal as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
     api = _Api(account)
-    return standin_app(
-        account,
-        faults or Faults(),
-        api.routes(),
-        root="/crm",
-        admit=partial(door.admit, account),
-        open_routes=(*api.open_routes(), *pages.routes(account)),
-    )
+    open_routes = [*api.open_routes(), *pages.routes(account)]
+    return standin_app(account, faults, api.routes(), root="/crm", admit=door.admit, open_routes=open_routes)
 
 
 class _Api:

@@ -5,7 +5,7 @@ from standins.hubspot.state import TYPE_IDS, Account, Record
 
 from connector.kit.standin import Route
 from connector.kit.standin.markup import link, stored
-from connector.kit.standin.pages import LATEST, Entry, Page, Table, page_routes
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
 _TITLES = ("hs_call_title", "hs_task_subject", "subject", "name", "dealname")
 _BODIES = ("hs_call_body", "hs_note_body", "hs_task_body")
@@ -23,8 +23,8 @@ def routes(account: Account) -> list[Route]:
 
     def home() -> Page:
         rows = [(objects, row) for objects in ("calls", "tickets") for row in account.objects[objects].values()]
-        rows.sort(key=lambda pair: pair[1]["createdAt"], reverse=True)
-        table = Table([line(*pair) for pair in rows[:LATEST]], _COLUMNS)
+        rows.sort(key=lambda pair: pair[1]["createdAt"])
+        table = Table([line(*pair) for pair in latest(rows)], _COLUMNS)
         return Page("Latest calls and tickets", tables=[table])
 
     def record(portal: str, type: str, id: str) -> Page | None:

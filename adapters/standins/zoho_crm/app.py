@@ -15,7 +15,7 @@ from standins.zoho_crm.rules import CALL_STATUS, MODULES, Invalid, Record
 from standins.zoho_crm.state import Account, failure, refusal
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, paging, parts_of, standin_app
+from connector.kit.standin import Refused, Route, answer, file_of, paging, standin_app
 
 ROOT = "/crm/v8"
 _TERMS = 10
@@ -39,14 +39,8 @@ _LOOKUPS = {"Who_Id": "Contacts", "Account_Name": "Accounts"}
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """An organisation as an aiohttp application: API, login, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    return standin_app(
-        account,
-        faults or Faults(),
-        _Api(account).routes(),
-        root=ROOT,
-        admit=partial(door.admit, account),
-        open_routes=[("POST", "/oauth/v2/token", partial(door.token, account)), *pages.routes(account)],
-    )
+    open_routes: list[Route] = [("POST", "/oauth/v2/token", partial(door.token, account)), *pages.routes(account)]
+    return standin_app(account, faults, _Api(account).routes(), root=ROOT, admit=door.admit, open_routes=open_routes)
 
 
 class _Api:
@@ -186,10 +180,7 @@ class _Api:
     async def upload_attachment(self, request: web.Request) -> web.Response:
         module, id_ = self._attached_to(request)
         _known(request, set())
-        parts = await parts_of(request)
-        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
-            raise refusal(400, "MANDATORY_NOT_FOUND", "required field not found")
-        name, size = parts[0].filename, len(parts[0].content)
+        name, size = await file_of(request, "file", refusal(400, "MANDATORY_NOT_FOUND", "required field not found"))
         if size > _LARGEST or len(name) > _LONGEST_NAME:
             words = "Please check if the size of the file is in the correct range"
             raise refusal(413, "FILE_SIZE_MORE_THAN_ALLOWED_SIZE", words)

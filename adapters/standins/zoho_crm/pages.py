@@ -7,7 +7,7 @@ from standins.zoho_crm.state import Account
 
 from connector.kit.standin import Route
 from connector.kit.standin.markup import link
-from connector.kit.standin.pages import LATEST, Page, Table, page_routes
+from connector.kit.standin.pages import Page, Table, latest, page_routes
 
 _TITLES = ("Subject", "Event_Title", "Full_Name", "Account_Name", "Deal_Name")
 _HUNG_ON = ("Calls", "Tasks", "Events", "Deals")
@@ -33,8 +33,7 @@ def routes(account: Account) -> list[Route]:
         if module not in MODULES:
             return None
         modules = {name: link(len(account.records[name]), f"/crm/tab/{name}") for name in MODULES}
-        newest = list(account.records[module].values())[: -LATEST - 1 : -1]
-        return Page(module, modules, tables=[table(module, newest)])
+        return Page(module, modules, tables=[table(module, latest(account.records[module].values()))])
 
     def record(module: str, id: str) -> Page | None:
         found = account.records.get(module, {}).get(id)

@@ -14,7 +14,7 @@ from standins.zoho_desk import door, pages, rules
 from standins.zoho_desk.state import Account, Record, short
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Route, answer, json_object, parts_of, standin_app
+from connector.kit.standin import Route, answer, file_of, json_object, standin_app
 
 _ROOT = "/api/v1"
 #: Of a file, in bytes; of its name, in characters (section 5.5, OpenAPI TicketAttachment).
@@ -25,14 +25,8 @@ _LONGEST_NAME = 100
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """An organisation as an aiohttp application: API, token endpoint, pages for people, `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(
-        account,
-        faults or Faults(),
-        _Api(account).routes(),
-        root=_ROOT,
-        admit=partial(door.admit, account),
-        open_routes=[("POST", "/oauth/v2/token", partial(door.token, account)), *pages.routes(account)],
-    )
+    open_routes: list[Route] = [("POST", "/oauth/v2/token", partial(door.token, account)), *pages.routes(account)]
+    app = standin_app(account, faults, _Api(account).routes(), root=_ROOT, admit=door.admit, open_routes=open_routes)
     app.middlewares.append(_few_at_once(account))
     return app
 
@@ -188,11 +182,8 @@ class _Api:
     async def create_attachment(self, request: web.Request) -> web.Response:
         ticket = self._living_ticket(request)
         rules.check_query("POST /tickets/{id}/attachments", request.query)
-        parts = await parts_of(request)
         # the schema allows one part and no other (section 5.5)
-        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
-            raise rules.unprocessable("The value for field 'file' is missing.")
-        name, size = parts[0].filename, len(parts[0].content)
+        name, size = await file_of(request, "file", rules.unprocessable("The value for field 'file' is missing."))
         if size > _LARGEST or len(name) > _LONGEST_NAME:
             raise rules.invalid([rules.problem("file", "The file is too large, or its name too long")])
         is_public = request.query.get("isPublic") == "true"

@@ -1,13 +1,12 @@
 """Pages for people: tickets and calls, a ticket, a contact, a call. Links that the adapter gives open here."""
 
 from collections.abc import Iterable
-from itertools import islice
 
 from standins.zoho_desk.state import Account, Record
 
 from connector.kit.standin import Route
 from connector.kit.standin.markup import link, stored
-from connector.kit.standin.pages import LATEST, Entry, Page, Table, page_routes
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
 _HOME = "/agent/acme/tickets"
 
@@ -34,7 +33,7 @@ def routes(account: Account) -> list[Route]:
                 agent_of(one),
                 one["status"],
             )
-            for one in islice(found, LATEST)
+            for one in found
         ]
         return Table(rows, ("#", "Subject", "Contact", "Assigned to", "Status"), "Tickets", "There are none yet.")
 
@@ -47,7 +46,7 @@ def routes(account: Account) -> list[Route]:
                 one["status"],
                 f"{one['duration']} s",
             )
-            for one in islice(found, LATEST)
+            for one in found
         ]
         return Table(rows, ("Subject", "Contact", "Owner", "Status", "Duration"), "Calls", "There are none yet.")
 
@@ -55,7 +54,7 @@ def routes(account: Account) -> list[Route]:
         return calls(call for call in reversed(account.calls.values()) if call[name] == id_)
 
     def listed() -> Page:
-        tables = [tickets(reversed(account.tickets.values())), calls(reversed(account.calls.values()))]
+        tables = [tickets(latest(account.tickets.values())), calls(latest(account.calls.values()))]
         return Page("Tickets and calls", tables=tables)
 
     def comment(one: Record) -> Entry:

@@ -108,27 +108,27 @@ CALL: Shape[str] = {
 
 #: Query parameters by route, each with what its value must look like.
 _NUMBERS, _FLAG = r"\d+", "true|false"
+_LIST = {"limit": _NUMBERS, "from": _NUMBERS}
 _VALUES, _ANY = r".{1,2000}", r".{3,1000}"
 _SEARCH_SORT = "-?(relevance|modifiedTime|createdTime|lastName|firstName)"
 QUERY: Mapping[str, Mapping[str, str]] = {
     "/organizations": {},
-    "/departments": {"limit": _NUMBERS, "from": _NUMBERS, "isEnabled": _FLAG, "searchStr": r".{1,100}"},
+    "/departments": {**_LIST, "isEnabled": _FLAG, "searchStr": r".{1,100}"},
     "/organizationFields": {"module": "tickets|contacts|calls", "departmentId": _ID},
-    "/agents": {"limit": _NUMBERS, "from": _NUMBERS, "status": "ACTIVE|DISABLED", "isConfirmed": _FLAG},
+    "/agents": {**_LIST, "status": "ACTIVE|DISABLED", "isConfirmed": _FLAG},
     "/contacts/search": {
         **dict.fromkeys(("phone", "mobile", "email"), _VALUES),
         "_all": _ANY,
-        "limit": _NUMBERS,
-        "from": _NUMBERS,
+        **_LIST,
         "sortBy": _SEARCH_SORT,
     },
-    "/contacts/{id}/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(createdTime|modifiedTime)"},
-    "/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(dueDate|createdTime|recentThread)"},
-    "/tickets/{id}/attachments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": r"-?createdTime", "isPublic": _FLAG},
+    "/contacts/{id}/tickets": {**_LIST, "sortBy": "-?(createdTime|modifiedTime)"},
+    "/tickets": {**_LIST, "sortBy": "-?(dueDate|createdTime|recentThread)"},
+    "/tickets/{id}/attachments": {**_LIST, "sortBy": r"-?createdTime", "isPublic": _FLAG},
     "POST /tickets/{id}/attachments": {"isPublic": _FLAG},
-    "/tickets/{id}/comments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?commentedTime"},
-    "/tickets/{id}/calls": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(startTime|createdTime)"},
-    "/calls": {"limit": _NUMBERS, "from": _NUMBERS, "departmentId": _ID, "sortBy": "-?(startTime|createdTime)"},
+    "/tickets/{id}/comments": {**_LIST, "sortBy": "-?commentedTime"},
+    "/tickets/{id}/calls": {**_LIST, "sortBy": "-?(startTime|createdTime)"},
+    "/calls": {**_LIST, "departmentId": _ID, "sortBy": "-?(startTime|createdTime)"},
 }
 _MOST = {"/agents": 200, "/departments": 200, "/contacts/{id}/tickets": 99}
 

@@ -6,7 +6,7 @@ A stand-in subclasses `StandinAccount` (what it holds), says who may come in (it
 
 from connector.kit.standin.account import Refused, StandinAccount
 from connector.kit.standin.app import Route, added, answer, changed, control_routes, standin_app
-from connector.kit.standin.bodies import Part, json_object, paging, parts_of
+from connector.kit.standin.bodies import Part, file_of, json_object, paging, parts_of
 from connector.kit.standin.command import main, run, serve
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "answer",
     "changed",
     "control_routes",
+    "file_of",
     "json_object",
     "main",
     "paging",

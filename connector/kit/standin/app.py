@@ -12,7 +12,7 @@ What people do in a CRM is a route of the stand-in, made by `added` and `changed
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -22,8 +22,9 @@ from connector.kit.standin.account import Refused, StandinAccount
 
 #: Method, path below the API's root, handler.
 Route = tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
+A = TypeVar("A", bound=StandinAccount)
 #: Credentials, content type, limits, of a request to a route; headers for the answer. Raises `Refused`.
-Door = Callable[[web.Request, str], Mapping[str, str]]
+Door = Callable[[A, web.Request, str], Mapping[str, str]]
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -33,18 +34,20 @@ def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = Non
 
 
 def standin_app(
-    account: StandinAccount,
-    faults: Faults,
+    account: A,
+    faults: Faults | None,
     routes: Iterable[Route],
     *,
     root: str,
-    admit: Door,
+    admit: Door[A],
     open_routes: Iterable[Route] = (),
 ) -> web.Application:
     """The stand-in: `routes` below `root` (`/api/v2`) behind the door; `open_routes` (a token endpoint, pages) are not.
 
     Faults are dealt below `root`; what is under `/_standin/` and pages for people have none.
     """
+
+    faults = faults or Faults()
 
     @web.middleware
     async def door(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -56,7 +59,7 @@ def standin_app(
         headers: Mapping[str, str] = {}
         response: web.StreamResponse
         try:
-            headers = admit(request, route)
+            headers = admit(account, request, route)
             response = await handler(request)
         except Refused as refused:
             response = _refusal(refused)

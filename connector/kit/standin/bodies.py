@@ -60,3 +60,11 @@ async def parts_of(request: web.Request) -> list[Part]:
         )
         for part in cast(list[Any], parts)
     ]
+
+
+async def file_of(request: web.Request, field_: str, refused: Refused) -> tuple[str, int]:
+    """Name and size, in bytes, of the file that is the whole form. Raises `refused` where the form is anything else."""
+    parts = await parts_of(request)
+    if [part.name for part in parts] != [field_] or parts[0].filename is None:
+        raise refused
+    return parts[0].filename, len(parts[0].content)

@@ -3,9 +3,11 @@
 Whatever a caller controls is escaped by the template. HTML is shown as it is where `markup.stored` says so.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Reversible, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import islice
+from typing import TypeVar
 
 from aiohttp import web
 from jinja2 import Environment
@@ -15,8 +17,8 @@ from connector.kit.standin.app import Route
 _TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     files(__package__).joinpath("page.html").read_text(encoding="utf-8")
 )
-#: Rows of a list that a page shows.
-LATEST = 200
+_MOST_ROWS = 200
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class Page:
     facts: Mapping[str, object] = field(default_factory=dict)
     entries: Sequence[Entry] = ()
     tables: Sequence[Table] = ()
+
+
+def latest(rows: Reversible[Row]) -> list[Row]:
+    """As many as a page shows, newest first, of what is in the order of time."""
+    return list(islice(reversed(rows), _MOST_ROWS))
 
 
 def page_routes(
