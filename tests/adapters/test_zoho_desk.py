@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from connector_zoho_desk import ZohoDesk, ZohoDeskOptions, ZohoDeskSettings
 from pydantic import ValidationError
-from standins.zoho_desk import SETTINGS, Account, standin
+from standins.zoho_desk import SETTINGS, Account, door, standin
 from standins.zoho_desk.state import ALL_SCOPES
 
 from connector.adapter import Agent, Answer, Caller, Entry, Home, Ref
@@ -325,12 +325,12 @@ class TestCheck:
         assert [("settings" in line, "Desk.calls" in line) for line in missing] == [(True, False), (False, True)]
 
     async def test_agents_that_may_not_be_listed(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        needed = desk.account._scopes_of
+        needed = door.scopes_of
 
         def more(method: str, route: str) -> set[str]:
             return {"Desk.agents.READ"} if route == "/agents" else needed(method, route)
 
-        monkeypatch.setattr(desk.account, "_scopes_of", more)
+        monkeypatch.setattr(door, "scopes_of", more)
         assert "may not list agents" in (await desk.crm.check()).missing[0]
         with pytest.raises(AuthFailed):
             await desk.crm.list_agents()

@@ -1,23 +1,26 @@
-"""The API of the stand-in: what `/v2` answers, as strictly as the real one.
+"""The API of the stand-in: what `/v2` answers, as strictly as the real one, and what people do.
 
 Sources: the project's Freshchat reference, by section in the comments. Where texts disagree, the stricter reading is
 taken: what passes here should pass there.
+
+| request | does |
+| --- | --- |
+| `POST /_standin/users` | adds a user who has been there for long: the list shows him at once |
+| `PUT /_standin/conversations/{id}` | changes a conversation as a person would: `status`, `assigned_agent_id` |
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
-from standins.freshchat import rules
-from standins.freshchat.pages import page_routes
-from standins.freshchat.people import people_routes
+from standins.freshchat import door, pages, rules
 from standins.freshchat.rules import invalid, refusal
 from standins.freshchat.state import Account, Record
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Route, answer, standin_app
+from connector.kit.standin import Route, added, answer, changed, json_object, paging, standin_app
 
 _MOST_ROWS = 50
 _PAGING = {"page", "items_per_page", "sort_order", "sort_by"}
@@ -28,10 +31,13 @@ _TIMES = {"created_from", "created_to", "updated_from", "updated_to"}
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshchat account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/v2")
-    app.add_routes(page_routes(account))
-    app.add_routes(people_routes(account))
-    return app
+    open_routes = [
+        *pages.routes(account),
+        added("/_standin/users", partial(account.add_user, indexed=True)),
+        changed("/_standin/conversations/{id}", account.conversations.get, Record.update),
+    ]
+    api = _Api(account)
+    return standin_app(account, faults, api.routes(), root="/v2", admit=door.admit, open_routes=open_routes)
 
 
 class _Api:
@@ -178,13 +184,7 @@ class _Api:
 
 
 async def _body(request: web.Request) -> Record:
-    try:
-        body = json.loads(await request.read())
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise invalid("The body is no JSON object")
-    return body
+    return await json_object(request, invalid("The body is no JSON object"))
 
 
 def _accepted(message: str) -> web.Response:
@@ -210,7 +210,5 @@ def _paging(request: web.Request, known: Iterable[str] = ()) -> tuple[int, int]:
     unknown = set(request.query) - _PAGING - set(known)
     if unknown:
         raise invalid(f"{min(unknown)} is not known")
-    page, size = request.query.get("page", "1"), request.query.get("items_per_page", "20")
-    if not (page.isdecimal() and size.isdecimal() and int(page) >= 1 and 1 <= int(size) <= _MOST_ROWS):
-        raise invalid("page and items_per_page are whole numbers")
-    return int(page), int(size)
+    wrong = invalid("page and items_per_page are whole numbers")
+    return paging(request, "items_per_page", wrong, default=20, most=_MOST_ROWS)

@@ -1,54 +1,68 @@
 """Pages for people: the inbox, a conversation. Links that the adapter makes open here."""
 
-from importlib.resources import files
-
-from aiohttp import web
-from jinja2 import Environment
 from standins.freshchat.state import Account, Record
 
+from connector.kit.standin import Route
+from connector.kit.standin.markup import link
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
-def page_routes(account: Account) -> list[web.RouteDef]:
-    """`/inbox`, `/inbox/{id}`; `/` leads to the first."""
-    source = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    template = Environment(autoescape=True).from_string(source)
 
-    def page(title: str, **values: object) -> web.Response:
-        words = template.render(title=title, domain=account.domain, **values)
-        return web.Response(text=words, content_type="text/html")
+def routes(account: Account) -> list[Route]:
+    """`/inbox`, `/inbox/{id}`."""
 
-    def shown(row: Record) -> Record:
-        topics = {channel["id"]: channel["name"] for channel in account.channels}
-        user = account.users[row["user_id"]]
-        return {
-            **row,
-            "topic": topics.get(row["channel_id"], ""),
-            "agent": name_of(account.agents.get(row.get("assigned_agent_id", ""), {})),
-            "user": name_of(user) or "Unknown",
-            "phone": user.get("phone", ""),
+    def topic(row: Record) -> str:
+        return next((channel["name"] for channel in account.channels if channel["id"] == row["channel_id"]), "")
+
+    def user(row: Record) -> str:
+        return _name(account.users[row["user_id"]]) or "Unknown"
+
+    def agent(id_: str) -> str:
+        return _name(account.agents.get(id_, {}))
+
+    def inbox() -> Page:
+        rows = [
+            (
+                topic(row),
+                link(user(row), f"/inbox/{row['conversation_id']}"),
+                account.users[row["user_id"]].get("phone"),
+                agent(row.get("assigned_agent_id", "")),
+                row["status"],
+                row["created_time"],
+            )
+            for row in latest(account.conversations.values())
+        ]
+        columns = ("Topic", "Customer", "Phone", "Agent", "Status", "Since")
+        return Page("Team inbox", tables=[Table(rows, columns, empty="No conversations yet.")])
+
+    def said(message: Record, row: Record) -> Entry:
+        by = {"agent": agent(message.get("actor_id", "")), "user": user(row)}.get(message["actor_type"]) or "Bot"
+        is_private = message["message_type"] == "private"
+        return Entry(
+            f"{by}{' · private note' if is_private else ''} · {message['created_time']}",
+            [
+                link(part["url_button"]["label"], part["url_button"]["url"])
+                if "url_button" in part
+                else part["text"]["content"]
+                for part in message["message_parts"]
+            ],
+            is_private,
+        )
+
+    def conversation(id: str) -> Page | None:
+        row = account.conversations.get(id)
+        if row is None:
+            return None
+        facts = {
+            "Phone": account.users[row["user_id"]].get("phone"),
+            "Status": row["status"],
+            "Agent": agent(row.get("assigned_agent_id", "")) or "nobody",
+            **row["properties"],
         }
+        entries = [said(message, row) for message in account.messages[row["conversation_id"]]]
+        return Page(f"{topic(row)}: {user(row)}", facts, entries)
 
-    def said(message: Record, row: Record) -> Record:
-        writers = {"agent": name_of(account.agents.get(message.get("actor_id", ""), {})), "user": row["user"]}
-        return {**message, "by": writers.get(message["actor_type"]) or "Bot"}
-
-    async def home(_request: web.Request) -> web.Response:
-        raise web.HTTPFound("/inbox")
-
-    async def inbox(_request: web.Request) -> web.Response:
-        newest = list(account.conversations.values())[:-201:-1]
-        return page("Team inbox", rows=[shown(row) for row in newest])
-
-    async def conversation(request: web.Request) -> web.Response:
-        found = account.conversations.get(request.match_info["id"])
-        if found is None:
-            raise web.HTTPNotFound(text="There is no such conversation.")
-        row = shown(found)
-        messages = [said(message, row) for message in account.messages[found["conversation_id"]]]
-        return page(f"{row['topic']}: {row['user']}", row=row, messages=messages)
-
-    return [web.get("/", home), web.get("/inbox", inbox), web.get("/inbox/{id}", conversation)]
+    return page_routes("Freshchat", lambda: account.domain, "/inbox", {"/inbox": inbox, "/inbox/{id}": conversation})
 
 
-def name_of(person: Record) -> str:
-    """First and last name."""
+def _name(person: Record) -> str:
     return " ".join(filter(None, (person.get("first_name"), person.get("last_name"))))

@@ -4,18 +4,13 @@ Members and enumerations: the project's Freshchat reference, sections 3.2, 4.1, 
 Where sources disagree, the stricter reading is taken.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from connector.kit.standin import Refused
-
-#: None where the value is fine, else what is wrong with it.
-Check = Callable[[Any], str | None]
+from connector.kit.standin import Refused, checks
+from connector.kit.standin.checks import Check, Shape, all_of, must
 
 LONGEST_TEXT = 4000
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_PHONE = re.compile(r"\+?[0-9]{3,20}")
 _STATUSES = ("new", "assigned", "resolved", "reopened", "waiting on customer", "waiting on internal team")
 
 
@@ -29,50 +24,39 @@ def invalid(message: str) -> Refused:
     return refusal(400, "INVALID_VALUE", message)
 
 
-def _text(most: int = 255, *, blank: bool = False) -> Check:
-    def check(value: Any) -> str | None:
-        if type(value) is not str:
-            return "is not a string"
-        if not blank and not value.strip():
-            return "is empty"
-        return "is too long" if len(value) > most else None
-
-    return check
+def _text(most: int = 255) -> Check[str]:
+    return all_of(
+        must(checks.text(), "is not a string"),
+        must(checks.text(blank=False), "is empty"),
+        must(checks.text(most), "is too long"),
+    )
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> Check:
-    return lambda value: None if type(value) is str and pattern.fullmatch(value) else f"is no {what}"
+def _one_of(*values: str) -> Check[str]:
+    return must(checks.among(*values), f"is none of {', '.join(values)}")
 
 
-def _one_of(*values: str) -> Check:
-    return lambda value: None if value in values else f"is none of {', '.join(values)}"
-
-
-def _list_of(shape: Mapping[str, Check], required: Iterable[str], *, least: int = 1, most: int = 50) -> Check:
+def _list_of(shape: Shape[str], required: Iterable[str], *, least: int = 1, most: int = 50) -> Check[str]:
     def check(value: Any) -> str | None:
         if type(value) is not list or not least <= len(value) <= most:
             return f"is no list of {least} to {most}"
-        return next(filter(None, (_wrong(each, shape, required) for each in value)), None)
+        return next(filter(None, (_wrong(one, shape, required) for one in value)), None)
 
     return check
 
 
-def _object(shape: Mapping[str, Check], required: Iterable[str]) -> Check:
+def _object(shape: Shape[str], required: Iterable[str]) -> Check[str]:
     return lambda value: _wrong(value, shape, required)
 
 
-def _wrong(value: Any, shape: Mapping[str, Check], required: Iterable[str]) -> str | None:
+def _wrong(value: Any, shape: Shape[str], required: Iterable[str]) -> str | None:
     if type(value) is not dict:
         return "is no object"
-    for name, each in value.items():
-        check = shape.get(name)
-        problem = "is not known" if check is None else check(each)
-        if problem:
-            return f"{name} {problem}"
-    return next((f"{name} is missing" for name in required if name not in value), None)
+    found = checks.problems(value, shape, required, unknown="is not known", missing="is missing")
+    return next((f"{name} {problem}" for name, problem in found), None)
 
 
-_uuid = _matching(_UUID, "UUID")
+_uuid = must(checks.like(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "is no UUID")
 
 
 def _properties(value: Any) -> str | None:
@@ -92,25 +76,25 @@ def _part(value: Any) -> str | None:
     return _wrong(value, _PART, ())
 
 
-_PART: Mapping[str, Check] = {
+_PART: Shape[str] = {
     "text": _object({"content": _text(LONGEST_TEXT)}, ("content",)),
     "url_button": _object(
         {
             "label": _text(),
-            "url": _matching(re.compile(r"https?://\S+"), "address"),
+            "url": must(checks.like(r"https?://\S+"), "is no address"),
             "target": _one_of("_self", "_blank"),
         },
         ("label", "url"),
     ),
 }
 
-USER: Mapping[str, Check] = {
+USER: Shape[str] = {
     **dict.fromkeys(("first_name", "last_name", "email", "reference_id"), _text()),
-    "phone": _matching(_PHONE, "phone number"),
+    "phone": must(checks.like(r"\+?[0-9]{3,20}"), "is no phone number"),
     "avatar": _object({"url": _text(2048)}, ("url",)),
     "properties": _list_of({"name": _text(), "value": _text()}, ("name", "value"), least=0),
 }
-MESSAGE: Mapping[str, Check] = {
+MESSAGE: Shape[str] = {
     "actor_type": _one_of("agent", "user", "bot", "system"),
     "actor_id": _uuid,
     "user_id": _uuid,
@@ -120,14 +104,14 @@ MESSAGE: Mapping[str, Check] = {
         next(filter(None, map(_part, value)), None) if type(value) is list and value else "is no list of parts"
     ),
 }
-CONVERSATION: Mapping[str, Check] = {
+CONVERSATION: Shape[str] = {
     "status": _one_of("new", "assigned"),
     **dict.fromkeys(("channel_id", "app_id", "assigned_agent_id", "assigned_group_id"), _uuid),
     "users": _list_of({"id": _uuid}, ("id",), most=1),
     "messages": _list_of(MESSAGE, ("actor_type", "message_type", "message_parts")),
     "properties": _properties,
 }
-CHANGES: Mapping[str, Check] = {
+CHANGES: Shape[str] = {
     "status": _one_of(*_STATUSES),
     "assigned_agent_id": lambda value: None if value == " " else _uuid(value),
     **dict.fromkeys(("assigned_group_id", "channel_id"), _uuid),
@@ -135,7 +119,7 @@ CHANGES: Mapping[str, Check] = {
 }
 
 
-def demand(body: Any, shape: Mapping[str, Check], required: Iterable[str]) -> None:
+def demand(body: Any, shape: Shape[str], required: Iterable[str]) -> None:
     """Raises `Refused` where a body has not this shape."""
     problem = _wrong(body, shape, required)
     if problem:

@@ -1,4 +1,4 @@
-"""The records of one Freshchat account, kept as the JSON that the API gives back, and who may come in."""
+"""The records of one Freshchat account, kept as the JSON that the API gives back."""
 
 import uuid
 from collections import defaultdict
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from aiohttp import web
-from standins.freshchat.rules import invalid, refusal
+from standins.freshchat.rules import refusal
 
 from connector.kit.standin import Refused, StandinAccount
+from connector.kit.standin.limits import Windows
 
 Record = dict[str, Any]
 
@@ -34,20 +34,6 @@ ALL_SCOPES = frozenset(
     {"agent:read", "user:read", "user:create", "conversation:read", "conversation:create", "conversation:update"}
     | {"message:create", "message:get", "channel:read", "account:read"}
 )
-_SCOPES = {
-    ("GET", "/accounts/configuration"): "account:read",
-    ("GET", "/agents"): "agent:read",
-    ("GET", "/channels"): "channel:read",
-    ("GET", "/users"): "user:read",
-    ("POST", "/users"): "user:create",
-    ("GET", "/users/{id}"): "user:read",
-    ("GET", "/users/{id}/conversations"): "conversation:read",
-    ("POST", "/conversations"): "conversation:create",
-    ("GET", "/conversations/{id}"): "conversation:read",
-    ("PUT", "/conversations/{id}"): "conversation:update",
-    ("GET", "/conversations/{id}/messages"): "message:get",
-    ("POST", "/conversations/{id}/messages"): "message:create",
-}
 
 
 def _agents() -> dict[str, Record]:
@@ -110,33 +96,8 @@ class Account(StandinAccount):
         self._visible_at: dict[str, float] = {}
         self._usable_at: dict[str, float] = {}
         self._by_user: defaultdict[str, list[str]] = defaultdict(list)
-        self._minute, self._spent = 0, 0
+        self.windows = Windows()
         self._made = 0
-
-    # --- the door (sections 1 and 7) ---
-
-    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
-        if not self.exists:
-            raise self.not_found()
-        limits = self._spend()
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        scopes = ALL_SCOPES if self.tokens is None else self.tokens.get(token)
-        if scheme != "Bearer" or not token or scopes is None:
-            raise refusal(401, "UNAUTHENTICATED", "The token is not valid or has expired")
-        if _SCOPES.get((request.method, route), "") not in ("", *scopes):
-            raise refusal(403, "FORBIDDEN", "The token lacks a scope")
-        if request.body_exists and request.content_type != "application/json":
-            raise invalid("Content-Type is not application/json")
-        return {"X-Trace-ID": f"00-{self.requests.total():032x}", **limits}
-
-    def _spend(self) -> Mapping[str, str]:
-        minute = int(self.clock() // 60)
-        self._spent = self._spent + 1 if minute == self._minute else 1
-        self._minute = minute
-        if self.per_minute is not None and self._spent > self.per_minute:
-            raise refusal(429, "TOO_MANY_REQUESTS", "Too many requests")
-        # Nothing is documented (section 8): an account with a limit keeps it to itself.
-        return {"X-RateLimit-Total": "100000", "X-RateLimit-Remaining": "99999"} if self.per_minute is None else {}
 
     def not_found(self) -> Refused:
         return refusal(404, "NOT_FOUND", "The requested resource is not found")

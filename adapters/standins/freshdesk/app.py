@@ -1,22 +1,25 @@
-"""The API of the stand-in: what `/api/v2` answers, as strictly as the real one.
+"""The API of the stand-in: what `/api/v2` answers, as strictly as the real one, and what people do.
 
 Sources: the project's Freshdesk reference, by section in the comments. Where texts disagree, the stricter reading is
 taken: what passes here should pass there.
+
+| request | does |
+| --- | --- |
+| `POST /_standin/contacts` | adds a contact as a person would have long ago: search sees it at once |
+| `PUT /_standin/tickets/{id}` | changes a ticket as a person would: any field, `deleted` too |
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 
 from aiohttp import web
-from standins.freshdesk import rules
-from standins.freshdesk.pages import page_routes
-from standins.freshdesk.people import people_routes
+from standins.freshdesk import door, pages, rules
 from standins.freshdesk.state import Account, Record
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
+from connector.kit.standin import Refused, Route, added, answer, changed, json_object, paging, parts_of, standin_app
 
 _ATTACHED = 20 * 1024 * 1024
 _SEARCH_PAGE = 30
@@ -26,10 +29,13 @@ _TERM = re.compile(r"(phone|mobile):'([^']*)'")
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshdesk account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(account, faults or Faults(), _Api(account).routes(), root="/api/v2")
-    app.add_routes(page_routes(account))
-    app.add_routes(people_routes(account))
-    return app
+    open_routes = [
+        *pages.routes(account),
+        added("/_standin/contacts", partial(account.add_contact, indexed=True)),
+        changed(r"/_standin/tickets/{id:\d+}", lambda id_: account.tickets.get(int(id_)), account.change_ticket),
+    ]
+    api = _Api(account)
+    return standin_app(account, faults, api.routes(), root="/api/v2", admit=door.admit, open_routes=open_routes)
 
 
 class _Api:
@@ -261,13 +267,8 @@ class _Api:
 async def _body(request: web.Request) -> Record:
     if request.content_type == "multipart/form-data":
         return await _form(request)
-    try:
-        body = json.loads(await request.read())
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Refused(400, {"code": "invalid_json", "message": "Request body has invalid json format"})
-    return body
+    wrong = {"code": "invalid_json", "message": "Request body has invalid json format"}
+    return await json_object(request, Refused(400, wrong))
 
 
 async def _form(request: web.Request) -> Record:
@@ -285,14 +286,13 @@ async def _form(request: web.Request) -> Record:
 
 
 def _page(request: web.Request, rows: list[Record], shown: Callable[[Record], Record]) -> web.Response:
-    page, size = request.query.get("page", "1"), request.query.get("per_page", "30")
-    if not (page.isdecimal() and size.isdecimal() and int(page) >= 1 and 1 <= int(size) <= 100):
-        raise _invalid("per_page", "A whole number from 1 to 100 is expected")
-    start, step = (int(page) - 1) * int(size), int(size)
+    wrong = _invalid("per_page", "A whole number from 1 to 100 is expected")
+    page, size = paging(request, "per_page", wrong, default=30, most=100)
+    start = (page - 1) * size
     headers = {}
-    if len(rows) > start + step:
-        headers["Link"] = f'<{request.url.update_query(page=int(page) + 1)}>; rel="next"'
-    return answer([shown(row) for row in rows[start : start + step]], headers=headers)
+    if len(rows) > start + size:
+        headers["Link"] = f'<{request.url.update_query(page=page + 1)}>; rel="next"'
+    return answer([shown(row) for row in rows[start : start + size]], headers=headers)
 
 
 def _known(request: web.Request, names: set[str]) -> None:

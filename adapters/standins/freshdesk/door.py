@@ -4,18 +4,12 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 from aiohttp import web
+from standins.freshdesk.limits import Rights
+from standins.freshdesk.state import Account
 
 from connector.kit.standin import Refused
-
-if TYPE_CHECKING:
-    from standins.freshdesk.state import Account
-
-#: `restricted` may not list agents and fields, `none` has no access to the API at all.
-Rights = Literal["admin", "restricted", "none"]
 
 _BUCKETS = {
     ("POST", "/tickets"): "ticket_create",
@@ -25,18 +19,7 @@ _BUCKETS = {
 }
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Requests a minute, as a plan has them; these are Growth's."""
-
-    all: int = 200
-    ticket_create: int = 80
-    ticket_update: int = 80
-    list: int = 20
-    contact_list: int = 20
-
-
-def admit(account: "Account", request: web.Request, route: str) -> Mapping[str, str]:
+def admit(account: Account, request: web.Request, route: str) -> Mapping[str, str]:
     """Headers that tell of the limits. Raises `Refused`."""
     if not account.exists:
         raise Refused(404)
@@ -45,7 +28,7 @@ def admit(account: "Account", request: web.Request, route: str) -> Mapping[str, 
     return headers
 
 
-def _authorise(account: "Account", request: web.Request, route: str, headers: Mapping[str, str]) -> None:
+def _authorise(account: Account, request: web.Request, route: str, headers: Mapping[str, str]) -> None:
     rights = _rights(account, request.headers.get("Authorization", ""))
     if rights is None:
         words = "You have to be logged in to perform this action."
@@ -59,7 +42,7 @@ def _authorise(account: "Account", request: web.Request, route: str, headers: Ma
         raise Refused(415, {"code": "invalid_content_type", "message": words}, headers)
 
 
-def _rights(account: "Account", header: str) -> Rights | None:
+def _rights(account: Account, header: str) -> Rights | None:
     scheme, _, credentials = header.partition(" ")
     try:
         key = base64.b64decode(credentials, validate=True).decode().partition(":")[0]
@@ -70,24 +53,21 @@ def _rights(account: "Account", header: str) -> Rights | None:
     return "admin" if account.keys is None else account.keys.get(key)
 
 
-def _spend(account: "Account", method: str, route: str) -> dict[str, str]:
+def _spend(account: Account, method: str, route: str) -> dict[str, str]:
     limits = account.limits
     if limits is None:
         return {"X-RateLimit-Total": "100000", "X-RateLimit-Remaining": "99999"}
     now = account.clock()
-    minute = int(now // 60)
     left = limits.all
     for bucket in ("all", _BUCKETS.get((method, route))):
         if bucket is None:
             continue
         most: int = getattr(limits, bucket)
-        begun, used = account.window.get(bucket, (minute, 0))
-        used = used + 1 if begun == minute else 1
-        account.window[bucket] = minute, used
+        used = account.windows.count(now, 60, bucket)
         left = max(0, most - used) if bucket == "all" else left
         if used > most:
             words = {"message": "You have exceeded the limit of requests per minute"}
-            wait = {"Retry-After": str(math.ceil((minute + 1) * 60 - now))}
+            wait = {"Retry-After": str(math.ceil((now // 60 + 1) * 60 - now))}
             raise Refused(429, words, {"X-RateLimit-Total": str(limits.all), "X-RateLimit-Remaining": "0", **wait})
     return {
         "X-RateLimit-Total": str(limits.all),

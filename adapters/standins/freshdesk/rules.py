@@ -4,217 +4,147 @@ Codes and shapes of the answers as in the API's own description (developers.fres
 close to what clients quote. Lengths and enumerations: the project's Freshdesk reference, sections 3.4, 4.1, 4.2 and 7.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from connector.kit.standin import checks
+from connector.kit.standin.checks import Check, Fits, Shape, all_of, among, must, optional
+
 Problem = dict[str, Any]
-#: None where the value is fine, else (message, code).
-Check = Callable[[Any], tuple[str, str] | None]
+#: Message and code.
+Wrong = tuple[str, str]
 
 _NAMES = {str: "String", int: "Integer", bool: "Boolean", list: "Array", dict: "key/value pair", float: "Number"}
+_UNKNOWN = ("Unexpected/invalid field in request", "invalid_field")
+_MISSING = ("A text is expected", "missing_field")
 
 
-def _wrong_type(value: Any, wanted: str) -> tuple[str, str]:
-    given = "Null" if value is None else _NAMES.get(type(value), type(value).__name__)
-    return f"{wanted} is expected, not {given}", "datatype_mismatch"
+def _typed(fits: Fits, wanted: str) -> Check[Wrong]:
+    """A value of this type; the words tell the one that was given."""
+
+    def check(value: Any) -> Wrong | None:
+        given = "Null" if value is None else _NAMES.get(type(value), type(value).__name__)
+        return None if fits(value) else (f"{wanted} is expected, not {given}", "datatype_mismatch")
+
+    return check
 
 
-def integer(value: Any) -> tuple[str, str] | None:
-    """A whole number; `true` is none."""
-    return None if type(value) is int else _wrong_type(value, "Positive Integer")
+integer = _typed(checks.whole(), "Positive Integer")
+number = _typed(lambda value: type(value) in (int, float), "Number")
+boolean = _typed(checks.boolean, "Boolean")
+pairs = _typed(checks.mapping, "key/value pair")
+_string = _typed(checks.text(), "String")
 
 
-def number(value: Any) -> tuple[str, str] | None:
-    """A whole or a decimal number."""
-    return None if type(value) in (int, float) else _wrong_type(value, "Number")
-
-
-def boolean(value: Any) -> tuple[str, str] | None:
-    """`true` or `false`."""
-    return None if type(value) is bool else _wrong_type(value, "Boolean")
-
-
-def text(most: int | None = None, *, blank: bool = True) -> Check:
+def text(most: int | None = None, *, blank: bool = True) -> Check[Wrong]:
     """Text of at most so many characters."""
 
-    def check(value: Any) -> tuple[str, str] | None:
-        if type(value) is not str:
-            return _wrong_type(value, "String")
+    def check(value: str) -> Wrong | None:
         if not blank and not value.strip():
             return "It should not be blank as this is a mandatory field", "invalid_value"
         if most is not None and len(value) > most:
             return f"{len(value)} characters are too many, {most} fit", "too_long"
         return None
 
-    return check
+    return all_of(_string, check)
 
 
-def one_of(*values: int) -> Check:
-    """One of these numbers."""
-    words = ",".join(map(str, values))
-
-    def check(value: Any) -> tuple[str, str] | None:
-        if type(value) is int and value in values:
-            return None
-        return f"It should be one of these values: '{words}'", "invalid_value"
-
-    return check
+def one_of(fits: Fits, values: Iterable[object]) -> Check[Wrong]:
+    """One of these; `fits` compares."""
+    return must(fits, (f"It should be one of these values: '{','.join(map(str, values))}'", "invalid_value"))
 
 
-def texts(most: int) -> Check:
+def _numbers(*values: int) -> Check[Wrong]:
+    return one_of(lambda value: type(value) is int and value in values, values)
+
+
+def texts(most: int) -> Check[Wrong]:
     """A list of texts of at most so many characters each."""
-
-    def check(value: Any) -> tuple[str, str] | None:
-        if type(value) is not list:
-            return _wrong_type(value, "Array")
-        if any(type(item) is not str for item in value):
-            return "It should contain elements of type String only", "datatype_mismatch"
-        if any(len(item) > most for item in value):
-            return f"It should only contain elements that have maximum of {most} characters", "too_long"
-        return None
-
-    return check
+    long = f"It should only contain elements that have maximum of {most} characters"
+    return all_of(
+        _typed(lambda value: type(value) is list, "Array"),
+        must(checks.list_of(checks.text()), ("It should contain elements of type String only", "datatype_mismatch")),
+        must(checks.list_of(checks.text(most)), (long, "too_long")),
+    )
 
 
-def pairs(value: Any) -> tuple[str, str] | None:
-    """An object; what is in it is checked elsewhere."""
-    return None if type(value) is dict else _wrong_type(value, "key/value pair")
+_FILES = must(lambda _files: True, _UNKNOWN)
+_IDS = ("responder_id", "group_id", "product_id", "company_id", "email_config_id", "parent_id")
 
-
-def _optional(check: Check) -> Check:
-    return lambda value: None if value is None else check(value)
-
-
-TICKET: Mapping[str, Check] = {
+TICKET: Shape[Wrong] = {
     "subject": text(255, blank=False),
     "description": text(blank=False),
     "requester_id": integer,
-    "email": text(255),
-    "phone": text(255),
-    "name": text(255),
-    "unique_external_id": text(255),
-    "facebook_id": text(255),
-    "twitter_id": text(255),
+    **dict.fromkeys(("email", "phone", "name", "unique_external_id", "facebook_id", "twitter_id"), text(255)),
     "status": integer,
-    "priority": one_of(1, 2, 3, 4),
-    "source": one_of(1, 2, 3, 5, 6, 7, 9, 10, 11),
-    "type": _optional(text(255)),
+    "priority": _numbers(1, 2, 3, 4),
+    "source": _numbers(1, 2, 3, 5, 6, 7, 9, 10, 11),
+    "type": optional(text(255)),
     "tags": texts(32),
     "cc_emails": texts(255),
-    "due_by": text(),
-    "fr_due_by": text(),
+    **dict.fromkeys(("due_by", "fr_due_by"), text()),
     "custom_fields": pairs,
-    **dict.fromkeys(
-        (
-            "responder_id",
-            "group_id",
-            "product_id",
-            "company_id",
-            "email_config_id",
-            "parent_id",
-            "internal_agent_id",
-            "internal_group_id",
-        ),
-        _optional(integer),
-    ),
+    **dict.fromkeys((*_IDS, "internal_agent_id", "internal_group_id"), optional(integer)),
 }
 
-NOTE: Mapping[str, Check] = {
+NOTE: Shape[Wrong] = {
     "body": text(blank=False),
-    "private": boolean,
-    "incoming": boolean,
+    **dict.fromkeys(("private", "incoming"), boolean),
     "user_id": integer,
     "notify_emails": texts(255),
-    "attachments": lambda _files: None,
+    "attachments": _FILES,
 }
 
-CONVERSATION: Mapping[str, Check] = {"body": text(blank=False), "attachments": lambda _files: None}
+CONVERSATION: Shape[Wrong] = {"body": text(blank=False), "attachments": _FILES}
 
-CONTACT: Mapping[str, Check] = {
+CONTACT: Shape[Wrong] = {
     "name": text(255, blank=False),
-    **dict.fromkeys(
-        (
-            "email",
-            "phone",
-            "mobile",
-            "twitter_id",
-            "unique_external_id",
-            "description",
-            "address",
-            "job_title",
-            "language",
-            "time_zone",
-        ),
-        _optional(text(255)),
-    ),
-    "company_id": _optional(integer),
+    **dict.fromkeys(("email", "phone", "mobile", "twitter_id", "unique_external_id"), optional(text(255))),
+    **dict.fromkeys(("description", "address", "job_title", "language", "time_zone"), optional(text(255))),
+    "company_id": optional(integer),
     "other_emails": texts(255),
     "tags": texts(32),
     "custom_fields": pairs,
     "view_all_tickets": boolean,
 }
 
-_CUSTOM: Mapping[str, Check] = {
+_CUSTOM: Shape[Wrong] = {
     "custom_text": text(255),
     "custom_paragraph": text(),
     "custom_number": integer,
     "custom_decimal": number,
     "custom_checkbox": boolean,
     "custom_multi_select_dropdown": texts(255),
+    "custom_date": must(checks.like(r"\d{4}-\d\d-\d\d"), ("A date like 2025-03-02 is expected", "invalid_date")),
 }
+_WANTED = {"custom_number": "Integer", "custom_decimal": "Number", "custom_checkbox": "Boolean"}
 
 
-def problems(body: Mapping[str, Any], shape: Mapping[str, Check], required: Iterable[str] = ()) -> list[Problem]:
+def problems(body: Mapping[str, Any], shape: Shape[Wrong], required: Iterable[str] = ()) -> list[Problem]:
     """All that is wrong with a body, as Freshdesk lists it; one unknown key refuses the whole request."""
-    found = []
-    for field, value in body.items():
-        check = shape.get(field)
-        if check is None:
-            found.append(problem(field, "Unexpected/invalid field in request", "invalid_field"))
-        elif wrong := check(value):
-            found.append(problem(field, *wrong))
-    found += [problem(field, "A text is expected", "missing_field") for field in required if field not in body]
-    return found
+    found = checks.problems(body, shape, required, unknown=_UNKNOWN, missing=_MISSING)
+    return [problem(field, *wrong) for field, wrong in found]
 
 
 def custom_problems(values: Mapping[str, Any], fields: Iterable[Mapping[str, Any]], *, create: bool) -> list[Problem]:
     """What is wrong with `custom_fields`, by the account's own fields; `create` also asks for the mandatory ones."""
     known = {field["name"]: field for field in fields if not field.get("default")}
-    found = [
-        problem(name, "Unexpected/invalid field in request", "invalid_field") for name in values if name not in known
-    ]
+    found = [problem(name, *_UNKNOWN) for name in values if name not in known]
     for name, field in known.items():
         value = values.get(name)
         if value is None or value == "":
             if field.get("required_for_agents") and (create or name in values):
-                found.append(problem(name, f"{_wanted(field)} is expected", "missing_field"))
+                found.append(problem(name, f"{_WANTED.get(field['type'], 'String')} is expected", "missing_field"))
         elif wrong := _custom(field)(value):
             found.append(problem(name, *wrong))
     return found
 
 
-def _custom(field: Mapping[str, Any]) -> Check:
-    kind = field["type"]
-    if kind == "custom_dropdown":
-        choices = list(field.get("choices", ()))
-        words = ",".join(choices)
-        return lambda value: (
-            None if value in choices else (f"It should be one of these values: '{words}'", "invalid_value")
-        )
-    if kind == "custom_date":
-        return lambda value: (
-            None
-            if type(value) is str and re.fullmatch(r"\d{4}-\d\d-\d\d", value)
-            else ("A date like 2025-03-02 is expected", "invalid_date")
-        )
-    return _CUSTOM[kind]
-
-
-def _wanted(field: Mapping[str, Any]) -> str:
-    return {"custom_number": "Integer", "custom_decimal": "Number", "custom_checkbox": "Boolean"}.get(
-        field["type"], "String"
-    )
+def _custom(field: Mapping[str, Any]) -> Check[Wrong]:
+    if field["type"] != "custom_dropdown":
+        return _CUSTOM[field["type"]]
+    choices = list(field.get("choices", ()))
+    return one_of(among(*choices), choices)
 
 
 def problem(field: str, message: str, code: str) -> Problem:

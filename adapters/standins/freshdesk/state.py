@@ -14,10 +14,12 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import nh3
-from aiohttp import web
-from standins.freshdesk.door import Limits, Rights, admit
+from standins.freshdesk.limits import Limits, Rights
 
 from connector.kit.standin import StandinAccount
+from connector.kit.standin.index import Index
+from connector.kit.standin.limits import Windows
+from connector.kit.standin.markup import without_hidden
 
 Record = dict[str, Any]
 
@@ -40,7 +42,6 @@ _STANDARD_FIELDS = (
 _TAGS = {"a", "b", "blockquote", "br", "code", "div", "em", "h1", "h2", "h3", "hr", "i", "img", "li", "ol", "p", "pre"}
 _TAGS |= {"small", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "u", "ul"}
 _ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "width", "height"}}
-_HIDDEN = re.compile(r"<span[^>]*(?:\bhidden\b|display:\s*none)[^>]*>.*?</span>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -70,17 +71,12 @@ class Account(StandinAccount):
     notes: dict[int, Record] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._by_number: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._by_number: Index[int] = Index()
         self._by_unique: dict[tuple[str, str], int] = {
             ("email", agent["email"]): agent["id"] for agent in self.agents.values()
         }
         self._by_requester: defaultdict[int, list[Record]] = defaultdict(list)
-        #: bucket -> (minute, requests in it)
-        self.window: dict[str, tuple[int, int]] = {}
-
-    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
-        """Limits and credentials, before anything else."""
-        return admit(self, request, route)
+        self.windows = Windows()
 
     def change(self, values: Mapping[str, Any]) -> None:
         """As the base's; `limits` come as a mapping, null for none."""
@@ -145,18 +141,16 @@ class Account(StandinAccount):
         """Writes fields of a contact."""
         contact.update(values)
         contact["updated_at"] = self.now()
-        visible_at = 0.0 if indexed else self.clock() + self.search_lag_s
         for name in ("phone", "mobile"):
             if values.get(name):
-                self._by_number[values[name]].append((visible_at, contact["id"]))
+                self._by_number.add(values[name], contact["id"], self.visible_at(indexed=indexed))
         for name in ("email", "unique_external_id"):
             if values.get(name):
                 self._by_unique[name, values[name]] = contact["id"]
 
     def contacts_with(self, name: str, value: str, *, search: bool = False) -> list[Record]:
         """Contacts whose `phone` or `mobile` is `value` to the letter; the search sees those that are indexed."""
-        now = self.clock()
-        ids = dict.fromkeys(id_ for visible_at, id_ in self._by_number[value] if not search or visible_at <= now)
+        ids = self._by_number.ids(value, self.clock() if search else None)
         return [self.contacts[id_] for id_ in ids if self.contacts[id_][name] == value]
 
     # --- tickets ---
@@ -262,7 +256,7 @@ def iso(at: int) -> str:
 def cleaned(text: str) -> str:
     """HTML as it comes back: no comments, hidden spans, handlers, styles; links open elsewhere."""
     return nh3.clean(
-        _HIDDEN.sub("", text),
+        without_hidden(text),
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         link_rel="noreferrer",

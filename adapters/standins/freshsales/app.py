@@ -4,19 +4,16 @@ Sources: the project's Freshsales reference, by section in the comments. Where t
 taken: what passes here should pass there.
 """
 
-import json
 import re
 from collections.abc import Iterable
-from email import message_from_bytes
 from typing import Any
 
 from aiohttp import web
-from standins.freshsales import rules
-from standins.freshsales.pages import page_routes
+from standins.freshsales import door, pages, rules
 from standins.freshsales.state import Account, Record, refusal
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Route, answer, standin_app
+from connector.kit.standin import Route, answer, json_object, parts_of, standin_app
 
 _PAGE = 25
 _MOST = 100
@@ -32,9 +29,8 @@ _STANDARD = (
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """A Freshsales account as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    app = standin_app(account, faults or Faults(), _Api(account).routes(), root=account.home + "/api")
-    app.add_routes(page_routes(account))
-    return app
+    root, open_routes = account.home + "/api", pages.routes(account)
+    return standin_app(account, faults, _Api(account).routes(), root=root, admit=door.admit, open_routes=open_routes)
 
 
 class _Api:
@@ -256,33 +252,21 @@ def _query(request: web.Request, *names: str) -> dict[str, str]:
 
 
 async def _json(request: web.Request) -> Record:
-    try:
-        body = json.loads(await request.read())
-    except ValueError:
-        body = None
-    if type(body) is not dict:
-        raise refusal(400, "Invalid JSON")
-    return body
+    return await json_object(request, refusal(400, "Invalid JSON"))
 
 
 async def _form(request: web.Request) -> Record:
     """Fields such as `phone_call[targetable][id]` as nested objects, their texts as what they stand for."""
-    # not `request.post()`: it has nothing to read once a fault has taken the body
-    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
-    message = message_from_bytes(head + await request.read())
-    if not message.is_multipart():
+    parts = await parts_of(request)
+    if not parts:
         raise refusal(400, "The form cannot be read")
     body: Record = {}
-    for part in message.walk():
-        if part.is_multipart():
-            continue
-        name = str(part.get_param("name", "", "Content-Disposition"))
-        text = bytes(part.get_payload(decode=True)).decode()
-        path = re.findall(r"[^\[\]]+", name)
+    for part in parts:
+        path = re.findall(r"[^\[\]]+", part.name)
         inner = body
         for step in path[:-1]:
             inner = inner.setdefault(step, {})
-        inner[path[-1]] = _meant(path[-1], text)
+        inner[path[-1]] = _meant(path[-1], part.content.decode())
     return body
 
 

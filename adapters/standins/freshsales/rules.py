@@ -3,34 +3,12 @@
 The real API passes over members that it does not know; here they are refused, since what it ignores is a mistake too.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-#: Says what is wrong with a value, None where nothing is.
-Check = Callable[[Any], str | None]
-_PHONE = re.compile(r"\+?[0-9 ().-]{4,20}")
-
-
-def text(value: Any) -> str | None:
-    """A text with something in it: an empty e-mail address, for one, is refused."""
-    return None if type(value) is str and value.strip() else "can't be blank"
-
-
-def integer(value: Any) -> str | None:
-    """An id."""
-    return None if type(value) is int and value > 0 else "is not a number"
-
-
-def boolean(value: Any) -> str | None:
-    """The real API stores a text such as `incoming` as false."""
-    return None if type(value) is bool else "is not a boolean"
-
-
-def phone(value: Any) -> str | None:
-    """A number as people write it."""
-    return None if type(value) is str and _PHONE.fullmatch(value) else "is invalid"
+from connector.kit.standin import checks
+from connector.kit.standin.checks import Check, Shape, must
 
 
 def moment(value: Any) -> str | None:
@@ -43,15 +21,17 @@ def moment(value: Any) -> str | None:
         return "is not a valid date"
 
 
-def one_of(*values: str) -> Check:
+def one_of(*values: str) -> Check[str]:
     """One of these words."""
-    return lambda value: None if value in values else "is not included in the list"
+    return must(checks.among(*values), "is not included in the list")
 
 
-def record(value: Any) -> str | None:
-    """An object; what is in it is checked elsewhere."""
-    return None if type(value) is dict else "is invalid"
-
+# an empty e-mail address, for one, is refused; the real API stores a text such as `incoming` as false
+text = must(checks.text(blank=False), "can't be blank")
+integer = must(checks.whole(1), "is not a number")
+boolean = must(checks.boolean, "is not a boolean")
+phone = must(checks.like(r"\+?[0-9 ().-]{4,20}"), "is invalid")
+record = must(checks.mapping, "is invalid")
 
 _CONTACT_TEXTS = (
     *("first_name", "last_name", "external_id", "email", "job_title", "address", "city", "state", "zipcode"),
@@ -59,7 +39,7 @@ _CONTACT_TEXTS = (
 )
 _CONTACT_IDS = ("owner_id", "lead_source_id", "lifecycle_stage_id", "contact_status_id", "territory_id", "campaign_id")
 
-CONTACT: Mapping[str, Check] = {
+CONTACT: Shape[str] = {
     **dict.fromkeys(_CONTACT_TEXTS, text),
     **dict.fromkeys(_CONTACT_IDS, integer),
     **dict.fromkeys(("mobile_number", "work_number"), phone),
@@ -67,7 +47,7 @@ CONTACT: Mapping[str, Check] = {
 }
 
 
-def shapes(*, classic: bool) -> Mapping[str, Mapping[str, Check]]:
+def shapes(*, classic: bool) -> Mapping[str, Shape[str]]:
     """Root of a body -> its fields. Targets are written in small letters in call logs, and in Pascal case elsewhere."""
     kinds = ("Contact", "SalesAccount", "Deal", *(("Lead",) if classic else ()))
     target = {"targetable_type": one_of(*kinds), "targetable_id": integer}
@@ -103,12 +83,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def problems(values: Mapping[str, Any], shape: Mapping[str, Check], required: tuple[str, ...] = ()) -> list[str]:
+def problems(values: Mapping[str, Any], shape: Shape[str], required: tuple[str, ...] = ()) -> list[str]:
     """All that is wrong with a record, in words."""
-    found = []
-    for name, value in values.items():
-        check = shape.get(name)
-        wrong = "is not permitted" if check is None else check(value)
-        if wrong:
-            found.append(f"{name} {wrong}")
-    return found + [f"{name} can't be blank" for name in required if name not in values]
+    found = checks.problems(values, shape, required, unknown="is not permitted", missing="can't be blank")
+    return [f"{name} {wrong}" for name, wrong in found]

@@ -12,9 +12,10 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import nh3
-from aiohttp import web
 
 from connector.kit.standin import Refused, StandinAccount
+from connector.kit.standin.index import Index
+from connector.kit.standin.limits import Windows
 
 Record = dict[str, Any]
 #: `restricted` may not list users and fields, `none` has no access to contacts.
@@ -30,17 +31,11 @@ _NOT_UNIQUE = {
     "es": dict.fromkeys(("mobile_number", "external_id"), "El valor ya se ha registrado"),
 }
 _TAGS = {"a", "b", "br", "div", "em", "i", "li", "ol", "p", "small", "span", "strong", "u", "ul"}
-_LIMITED_S = 3600
 
 
 def refusal(status: int, *messages: str, **more: Any) -> Refused:
     """An error in the API's shape (section 10)."""
     return Refused(status, {"errors": {"code": status, "message": list(messages), **more}})
-
-
-def not_allowed() -> Refused:
-    """What a key without the right is answered."""
-    return refusal(403, "You are not authorised to perform this operation.")
 
 
 @dataclass
@@ -84,10 +79,10 @@ class Account(StandinAccount):
     )
 
     def __post_init__(self) -> None:
-        self._hour = (0, 0)
+        self.windows = Windows()
         self._ids = 70000000000
         self._unique: dict[tuple[str, str, str], int] = {}
-        self._by: defaultdict[tuple[str, str, str], list[tuple[float, int]]] = defaultdict(list)
+        self._by: Index[int] = Index()
 
     @property
     def classic(self) -> bool:
@@ -98,32 +93,6 @@ class Account(StandinAccount):
     def home(self) -> str:
         """Path that the account's pages and API are below."""
         return "" if self.classic else "/crm/sales"
-
-    # --- the door ---
-
-    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
-        if not self.exists:
-            raise self.not_found()
-        scheme, _, key = request.headers.get("Authorization", "").partition("=")
-        rights = None
-        if scheme == "Token token" and key:
-            rights = "admin" if self.keys is None else self.keys.get(key)
-        if rights is None:
-            raise Refused(401, {"login": "failed", "message": "Invalid credentials"})
-        if rights == "none" or (rights == "restricted" and route.startswith(("/selector/owners", "/settings/"))):
-            raise not_allowed()
-        self._spend()
-        kinds = ("application/json", *(("multipart/form-data",) if route == "/phone_calls" else ()))
-        if request.body_exists and request.content_type not in kinds:
-            raise refusal(400, "Content-Type is not supported")
-        return {}
-
-    def _spend(self) -> None:
-        hour = int(self.clock() // _LIMITED_S)
-        used = self._hour[1] + 1 if self._hour[0] == hour else 1
-        self._hour = hour, used
-        if self.limit is not None and used > self.limit:
-            raise Refused(429)  # no header and no body is documented
 
     def not_found(self) -> Refused:
         return refusal(404, "Not Found")
@@ -150,11 +119,10 @@ class Account(StandinAccount):
         record["updated_at"] = self.now()
         if "description" in values and kind == "note":
             record["description"] = nh3.clean(values["description"], tags=_TAGS, attributes={"a": {"href"}})
-        visible_at = 0.0 if indexed else self.clock() + self.search_lag_s
         for name in ("mobile_number", "external_id", "email", "first_name", "last_name"):
             if kind in ("contact", "lead") and values.get(name):
                 self._unique.setdefault((kind, name, values[name]), record["id"])
-                self._by[kind, name, values[name]].append((visible_at, record["id"]))
+                self._by.add((kind, name, values[name]), record["id"], self.visible_at(indexed=indexed))
 
     def problem_of(self, values: Mapping[str, Any], but: int | None = None) -> str | None:
         """What a duplicate is answered."""
@@ -165,8 +133,7 @@ class Account(StandinAccount):
 
     def found(self, kind: str, name: str, value: str) -> Iterator[Record]:
         """Contacts or leads whose field is `value` to the letter, as far as the index knows."""
-        now = self.clock()
-        for id_ in dict.fromkeys(id_ for visible_at, id_ in self._by[kind, name, value] if visible_at <= now):
+        for id_ in self._by.ids((kind, name, value), self.clock()):
             record = self.records[kind].get(id_, {})
             if record.get(name) == value and not record.get("is_deleted"):
                 yield record

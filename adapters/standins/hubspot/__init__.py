@@ -1,7 +1,7 @@
 """A stand-in for HubSpot, for the demo and the tests: one portal, in memory, as strict as the real API."""
 
 from standins.hubspot.app import standin
-from standins.hubspot.door import SCOPES, Limits
+from standins.hubspot.limits import SCOPES, Limits
 from standins.hubspot.state import Account
 
 __all__ = ["SCOPES", "SETTINGS", "Account", "Limits", "standin"]

@@ -4,13 +4,14 @@ Sources: the project's HubSpot reference, by section in the comments. Where text
 taken: what passes here should pass there.
 """
 
+import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
-from standins.hubspot import door, rules
-from standins.hubspot.door import failed, read_json
-from standins.hubspot.pages import page_routes
+from standins.hubspot import door, pages, rules
+from standins.hubspot.limits import failed
 from standins.hubspot.search import KEYS, search
 from standins.hubspot.state import TYPE_IDS, Account, Record
 
@@ -29,9 +30,8 @@ def standin(account: Account | None = None, faults: Faults | None = None) -> web
     """A HubSpot portal as an aiohttp application: its API, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
     api = _Api(account)
-    app = standin_app(account, faults or Faults(), api.routes(), root="/crm", open_routes=api.open_routes())
-    app.add_routes(page_routes(account))
-    return app
+    open_routes = [*api.open_routes(), *pages.routes(account)]
+    return standin_app(account, faults, api.routes(), root="/crm", admit=door.admit, open_routes=open_routes)
 
 
 class _Api:
@@ -60,18 +60,15 @@ class _Api:
     def open_routes(self) -> Iterable[Route]:
         """Method, path, handler of what is not below `/crm`."""
         return (
-            ("POST", "/oauth/v1/token", self.token),
+            ("POST", "/oauth/v1/token", partial(door.token, self.account)),
             ("GET", "/account-info/v3/details", self.details),
         )
 
     # --- the account (§2, 8) ---
 
-    async def token(self, request: web.Request) -> web.Response:
-        return await door.token(self.account, request)
-
     async def details(self, request: web.Request) -> web.Response:
         try:
-            self.account.admit(request, request.path)
+            door.admit(self.account, request, request.path)
         except Refused as refused:
             return answer(refused.body, refused.status)
         return answer({"portalId": self.account.portal, "accountType": "STANDARD", "timeZone": "Asia/Kolkata"})
@@ -92,7 +89,7 @@ class _Api:
 
     async def create_property(self, request: web.Request) -> web.Response:
         optional = frozenset({"hasUniqueValue", "description", "options", "displayOrder", "hidden", "formField"})
-        body = await read_json(request, _PROPERTY | optional, _PROPERTY)
+        body = await _body(request, _PROPERTY | optional, _PROPERTY)
         if (body["type"], body["fieldType"]) != ("string", "text") or body["groupName"] != "contactinformation":
             raise failed(400, "VALIDATION_ERROR", "The stand-in makes texts in contactinformation only")
         if body["name"] in self.account.custom:
@@ -159,7 +156,7 @@ class _Api:
     async def create(self, request: web.Request) -> web.Response:
         objects, account = request.match_info["objects"], self.account
         keys = frozenset({"properties", "associations", "objectWriteTraceId"})
-        body = await read_json(request, keys, frozenset({"properties"}))
+        body = await _body(request, keys, frozenset({"properties"}))
         given = body["properties"]
         self._check(objects, given, create=True)
         others = [self._tie(objects, one) for one in body.get("associations", [])]
@@ -211,7 +208,7 @@ class _Api:
     async def update(self, request: web.Request) -> web.Response:
         _known(request, {"idProperty"})
         objects, row = request.match_info["objects"], self._row(request)
-        body = await read_json(request, frozenset({"properties"}), frozenset({"properties"}))
+        body = await _body(request, frozenset({"properties"}), frozenset({"properties"}))
         self._check(objects, body["properties"], create=False)
         self.account.write(objects, row, body["properties"])
         return answer(self._shown(request, objects, row, body["properties"]))
@@ -223,7 +220,7 @@ class _Api:
     async def read_batch(self, request: web.Request) -> web.Response:
         objects = request.match_info["objects"]
         required = frozenset({"inputs", "properties", "propertiesWithHistory"})
-        body = await read_json(request, required | {"idProperty"}, required)
+        body = await _body(request, required | {"idProperty"}, required)
         ids = [one["id"] for one in body["inputs"]]
         if not 0 < len(ids) <= _BATCH or not all(isinstance(id_, str) for id_ in ids):
             raise failed(400, "VALIDATION_ERROR", f"inputs has 1 to {_BATCH} ids, which are texts")
@@ -238,7 +235,7 @@ class _Api:
     async def search(self, request: web.Request) -> web.Response:
         if request.match_info["objects"] != "contacts":
             raise failed(400, "VALIDATION_ERROR", "the stand-in searches contacts only")
-        body = await read_json(request, KEYS, frozenset())
+        body = await _body(request, KEYS, frozenset())
         found = search(self.account, body, len(await request.text()))
         start, limit = int(body.get("after", "0")), body.get("limit", 10)
         rows = found[start : start + limit]
@@ -262,6 +259,19 @@ class _Api:
             for id_, kind in tied.items()
         ]
         return answer(_page(request, rows, most=500))
+
+
+async def _body(request: web.Request, allowed: frozenset[str], required: frozenset[str]) -> Record:
+    """A body with these keys. Raises `Refused`."""
+    try:
+        body = json.loads(await request.read())
+    except ValueError:
+        raise failed(400, "VALIDATION_ERROR", "Invalid input JSON on line 1, column 1") from None
+    if not isinstance(body, dict):
+        raise failed(400, "VALIDATION_ERROR", "Invalid input JSON: an object is expected")
+    if wrong := sorted((body.keys() - allowed) | (required - body.keys())):
+        raise failed(400, "VALIDATION_ERROR", f"Invalid input JSON: unknown or missing: {', '.join(wrong)}")
+    return body
 
 
 def _known(request: web.Request, names: set[str]) -> None:

@@ -6,55 +6,42 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from standins.hubspot.door import failed
+from standins.hubspot.limits import failed
 
 from connector.kit.standin import Refused
+from connector.kit.standin.checks import Check, Shape, among
 
 #: (code, words) where a value is refused.
 Problem = tuple[str, str]
-Check = Callable[[str], Problem | None]
 
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 _LONGEST: Final = 65_536
 
 
-def _text(value: str) -> Problem | None:
-    return ("INVALID_LENGTH", f"{len(value)} characters are too many") if len(value) > _LONGEST else None
+def _must(fits: Callable[[str], object], code: str, words: str) -> Check[Problem]:
+    """A check of a text; the words may tell the text, or its length."""
+    return lambda value: None if fits(value) else (code, words.format(value=value, length=len(value)))
 
 
-def _moment(value: str) -> Problem | None:
+def _is_moment(value: str) -> bool:
     if re.fullmatch(r"\d{12,13}", value):
-        return None
-    wrong = ("INVALID_DATE", f"{value} is neither milliseconds nor ISO 8601 in UTC")
-    if not _ISO.fullmatch(value):
-        return wrong
+        return True
     try:
-        datetime.fromisoformat(value)
+        return bool(_ISO.fullmatch(value) and datetime.fromisoformat(value))
     except ValueError:
-        return wrong
-    return None
+        return False
 
 
-def _whole(value: str) -> Problem | None:
-    return None if re.fullmatch(r"\d{1,15}", value) else ("INVALID_INTEGER", f"{value} was not a valid long")
-
-
-def _https(value: str) -> Problem | None:
-    return None if value.startswith("https://") else ("INVALID_URL", f"{value[:8]} is not https")
-
-
-def _read_only(_value: str) -> Problem | None:
-    return "READ_ONLY_VALUE", "the property is read-only"
-
-
-def one_of(*values: str) -> Check:
+def one_of(*values: str) -> Check[Problem]:
     """One of these options."""
+    return _must(among(*values), "INVALID_OPTION", "{value} was not one of the allowed options")
 
-    def check(value: str) -> Problem | None:
-        return None if value in values else ("INVALID_OPTION", f"{value} was not one of the allowed options")
 
-    return check
-
+_text = _must(lambda value: len(value) <= _LONGEST, "INVALID_LENGTH", "{length} characters are too many")
+_moment = _must(_is_moment, "INVALID_DATE", "{value} is neither milliseconds nor ISO 8601 in UTC")
+_whole = _must(re.compile(r"\d{1,15}").fullmatch, "INVALID_INTEGER", "{value} was not a valid long")
+_https = _must(lambda value: value.startswith("https://"), "INVALID_URL", "{value:.8} is not https")
+_read_only = _must(lambda _value: False, "READ_ONLY_VALUE", "the property is read-only")
 
 _DISPOSITIONS: Final = (
     "9d9162e7-6cf3-4944-bf63-4dff82258764",
@@ -70,7 +57,7 @@ _STATUSES: Final = (
 )
 _CALCULATED: Final = ("hs_object_id", "createdate", "lastmodifieddate", "hs_createdate", "hs_lastmodifieddate")
 
-_TABLES: Final[Mapping[str, Mapping[str, Check]]] = {
+_TABLES: Final[Mapping[str, Shape[Problem]]] = {
     "contacts": {
         **dict.fromkeys(("firstname", "lastname", "email", "phone", "mobilephone", "company", "hs_lead_status"), _text),
         "hubspot_owner_id": _whole,
@@ -109,7 +96,7 @@ _TABLES: Final[Mapping[str, Mapping[str, Check]]] = {
     "deals": {"dealname": _text, "hs_is_closed": one_of("true", "false")},
 }
 #: Object -> its properties and what is checked of them.
-PROPERTIES: Final[Mapping[str, Mapping[str, Check]]] = {
+PROPERTIES: Final[Mapping[str, Shape[Problem]]] = {
     name: {**dict.fromkeys(_CALCULATED, _read_only), **table} for name, table in _TABLES.items()
 }
 _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -146,7 +133,7 @@ def check(objects: str, given: Any, custom: Collection[str], owners: Collection[
         raise failed(400, "VALIDATION_ERROR", f"Error creating {objects}. {error['message']}", errors=[error])
 
 
-def _wrong(known: Mapping[str, Check], custom: Collection[str], name: str, value: Any) -> Problem | None:
+def _wrong(known: Shape[Problem], custom: Collection[str], name: str, value: Any) -> Problem | None:
     if name not in known and name not in custom:
         return "PROPERTY_DOESNT_EXIST", f'Property "{name}" does not exist'
     if not isinstance(value, str):

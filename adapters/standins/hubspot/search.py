@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from standins.hubspot import rules
-from standins.hubspot.door import failed
+from standins.hubspot.limits import failed
 from standins.hubspot.state import Account, Record
 
 from connector.kit.standin import Refused

@@ -5,18 +5,19 @@ index follows `search_lag_s` later.
 """
 
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import nh3
 import phonenumbers
-from aiohttp import web
-from standins.hubspot import door, rules
+from standins.hubspot import rules
+from standins.hubspot.limits import SCOPES, Limits, failed
 
 from connector.kit.standin import Refused, StandinAccount
+from connector.kit.standin.limits import Rolling
+from connector.kit.standin.tokens import Tokens
 
 Record = dict[str, Any]
 
@@ -66,15 +67,12 @@ class Account(StandinAccount):
     client_id: str = "hs-app"
     client_secret: str = "hs-secret"  # noqa: S105 (of a stand-in)
     refresh_token: str = "hs-refresh"  # noqa: S105
-    scopes: frozenset[str] = door.SCOPES
+    scopes: frozenset[str] = SCOPES
     #: None: as many requests as one likes.
-    limits: door.Limits | None = None
+    limits: Limits | None = None
     pipelines: list[Record] = field(default_factory=lambda: [dict(one) for one in PIPELINES])
     #: Custom properties of contacts: name -> definition.
     custom: dict[str, Record] = field(default_factory=dict)
-    #: Access token -> when it runs out, for those that the token endpoint gave.
-    issued: dict[str, float] = field(default_factory=dict)
-    window: dict[str, deque[float]] = field(default_factory=dict)
     spent: int = 0
     objects: dict[str, dict[str, Record]] = field(default_factory=lambda: {name: {} for name in TYPE_IDS})
     owners: dict[str, Record] = field(default_factory=dict)
@@ -84,6 +82,9 @@ class Account(StandinAccount):
     changeable: ClassVar[frozenset[str]] = frozenset({"search_lag_s", "limits", "scopes"})
 
     def __post_init__(self) -> None:
+        #: Access tokens that the token endpoint gave.
+        self.issued = Tokens(lambda: self.clock())
+        self.windows: defaultdict[str, Rolling] = defaultdict(Rolling)
         self._last_id = 100
         #: Contact -> what search saw of it since when, oldest first.
         self._seen: dict[str, list[tuple[float, Record]]] = defaultdict(list)
@@ -97,27 +98,19 @@ class Account(StandinAccount):
         """As the kit's, with limits and scopes as JSON has them."""
         given = dict(values)
         if isinstance(given.get("limits"), dict):
-            given["limits"] = door.Limits(**given["limits"])
+            given["limits"] = Limits(**given["limits"])
         if "scopes" in given:
             given["scopes"] = frozenset(given["scopes"])
         super().change(given)
 
-    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
-        return door.admit(self, request, route)
-
     def not_found(self) -> Refused:
-        return door.failed(404, "OBJECT_NOT_FOUND", "resource not found")
+        return failed(404, "OBJECT_NOT_FOUND", "resource not found")
 
     def counts(self) -> dict[str, int]:
         return {name: len(rows) for name, rows in self.objects.items()}
 
     def dump(self) -> dict[str, Any]:
         return {name: list(rows.values()) for name, rows in self.objects.items()}
-
-    def now(self) -> str:
-        """The time as HubSpot writes it."""
-        at = datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds")
-        return at.replace("+00:00", "Z")
 
     # --- records ---
 

@@ -6,15 +6,16 @@ Sources: the project's references zoho_crm.md and zoho_desk.md §2, by section i
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
-from standins.zoho_crm.pages import page_routes
+from standins.zoho_crm import door, pages
 from standins.zoho_crm.rules import CALL_STATUS, MODULES, Invalid, Record
-from standins.zoho_crm.state import Account, failure
+from standins.zoho_crm.state import Account, failure, refusal
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
+from connector.kit.standin import Refused, Route, answer, file_of, paging, standin_app
 
 ROOT = "/crm/v8"
 _TERMS = 10
@@ -38,9 +39,8 @@ _LOOKUPS = {"Who_Id": "Contacts", "Account_Name": "Accounts"}
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """An organisation as an aiohttp application: API, login, pages for people, and `/_standin/` to drive it."""
     account = account or Account()
-    api = _Api(account)
-    open_routes = [("POST", "/oauth/v2/token", api.token), *page_routes(account)]
-    return standin_app(account, faults or Faults(), api.routes(), root=ROOT, open_routes=open_routes)
+    open_routes: list[Route] = [("POST", "/oauth/v2/token", partial(door.token, account)), *pages.routes(account)]
+    return standin_app(account, faults, _Api(account).routes(), root=ROOT, admit=door.admit, open_routes=open_routes)
 
 
 class _Api:
@@ -63,25 +63,6 @@ class _Api:
             ("POST", "/{module}", self.insert),
         )
 
-    # --- login (zoho_desk.md §2.3) ---
-
-    async def token(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        names = {"grant_type", "client_id", "client_secret", "refresh_token"}
-        if request.query or set(form) - {"scope"} != names or form["grant_type"] != "refresh_token":
-            return answer({"error": "invalid_client"})
-        token = self.account.log_in(str(form["refresh_token"]))
-        if token is None:
-            return answer({"error": "invalid_code"})  # with 200, as the real one
-        return answer(
-            {
-                "access_token": token,
-                "api_domain": str(request.url.origin()),
-                "token_type": "Bearer",
-                "expires_in": 3600,
-            }
-        )
-
     # --- organisation, users, fields (§5, §7) ---
 
     async def org(self, request: web.Request) -> web.Response:
@@ -94,7 +75,7 @@ class _Api:
         _known(request, {"type", "page", "per_page"})
         kinds = ("ActiveUsers", "ActiveConfirmedUsers", "AllUsers")
         if request.query.get("type") not in kinds:
-            raise Refused(400, failure("INVALID_DATA", "invalid type", param_name="type"))
+            raise refusal(400, "INVALID_DATA", "invalid type", param_name="type")
         rows = [
             {
                 **user,
@@ -132,28 +113,26 @@ class _Api:
         _known(request, {"criteria", "email", "phone", "word", "fields", "page", "per_page", "converted", "approved"})
         criteria = request.query.get("criteria")
         if criteria is None:
-            raise Refused(400, failure("EXPECTED_PARAM_MISSING", "a search has criteria, email, phone or word"))
+            raise refusal(400, "EXPECTED_PARAM_MISSING", "a search has criteria, email, phone or word")
         found = {
             row["id"]: row
             for field, value in self._terms(module, criteria)
             for row in self.account.found(module, field, value)
         }
         if len(found) > _MOST_FOUND:
-            raise Refused(400, failure("LIMIT_REACHED", "at most 2000 records are found"))
+            raise refusal(400, "LIMIT_REACHED", "at most 2000 records are found")
         return _page(request, [self._shown(row) for row in found.values()], "data")
 
     def _terms(self, module: str, criteria: str) -> list[tuple[str, str]]:
         inner = criteria[1:-1] if criteria.startswith("((") and criteria.endswith("))") else criteria
         terms = _TERM.findall(inner)
         if "or".join(f"({field}:equals:{value})" for field, value in terms) != inner:
-            raise Refused(
-                400, failure("INVALID_QUERY", "invalid query formed", reason="the criteria are not of the form")
-            )
+            raise refusal(400, "INVALID_QUERY", "invalid query formed", reason="the criteria are not of the form")
         if len(terms) > _TERMS:
-            raise Refused(400, failure("CRITERIA_LIMIT_EXCEEDED", "too many criteria", limit=_TERMS))
+            raise refusal(400, "CRITERIA_LIMIT_EXCEEDED", "too many criteria", limit=_TERMS)
         known = {field["api_name"] for field in self.account.fields_of(module)}
         if any(field not in known for field, _ in terms):
-            raise Refused(400, failure("INVALID_QUERY", "invalid query formed", reason="the field is not there"))
+            raise refusal(400, "INVALID_QUERY", "invalid query formed", reason="the field is not there")
         return [(field, re.sub(r"\\(.)", r"\1", value)) for field, value in terms]
 
     async def view(self, request: web.Request) -> web.Response:
@@ -170,12 +149,10 @@ class _Api:
         of, over = _LISTS.get(request.match_info["list"], (None, None))
         if of is None or id_ not in self.account.records[module]:
             place = 2 if of is None else 1
-            raise Refused(400, failure("INVALID_DATA", "the path given seems to be invalid", resource_path_index=place))
+            raise refusal(400, "INVALID_DATA", "the path given seems to be invalid", resource_path_index=place)
         _known(request, {"fields", "page", "per_page"})
         if not 0 < len(request.query.get("fields", "").split(",")) <= 50 or not request.query.get("fields"):
-            raise Refused(
-                400, failure("REQUIRED_PARAM_MISSING", "One of the expected parameter is missing", param="fields")
-            )
+            raise refusal(400, "REQUIRED_PARAM_MISSING", "One of the expected parameter is missing", param="fields")
         rows = [
             self._shown(record)
             for record in self.account.below(id_, of)
@@ -189,7 +166,7 @@ class _Api:
         module, id_ = self._module(request.match_info["module"]), request.match_info["id"]
         if id_ not in self.account.records[module]:
             words = "the related id given seems to be invalid"
-            raise Refused(400, failure("INVALID_DATA", words, resource_path_index=1))
+            raise refusal(400, "INVALID_DATA", words, resource_path_index=1)
         return module, id_
 
     async def list_attachments(self, request: web.Request) -> web.Response:
@@ -197,19 +174,16 @@ class _Api:
         _known(request, {"fields", "page", "per_page"})
         if not request.query.get("fields"):
             words = "One of the expected parameter is missing"
-            raise Refused(400, failure("REQUIRED_PARAM_MISSING", words, param_name="fields"))
+            raise refusal(400, "REQUIRED_PARAM_MISSING", words, param_name="fields")
         return _page(request, self.account.attachments[id_], "data")
 
     async def upload_attachment(self, request: web.Request) -> web.Response:
         module, id_ = self._attached_to(request)
         _known(request, set())
-        parts = await parts_of(request)
-        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
-            raise Refused(400, failure("MANDATORY_NOT_FOUND", "required field not found"))
-        name, size = parts[0].filename, len(parts[0].content)
+        name, size = await file_of(request, "file", refusal(400, "MANDATORY_NOT_FOUND", "required field not found"))
         if size > _LARGEST or len(name) > _LONGEST_NAME:
             words = "Please check if the size of the file is in the correct range"
-            raise Refused(413, failure("FILE_SIZE_MORE_THAN_ALLOWED_SIZE", words))
+            raise refusal(413, "FILE_SIZE_MORE_THAN_ALLOWED_SIZE", words)
         row = self.account.attach(module, id_, name, size)
         details = {name: row[name] for name in ("id", "Created_Time", "Modified_Time", "Created_By", "Modified_By")}
         message = "attachment uploaded successfully"
@@ -228,7 +202,7 @@ class _Api:
         module, id_ = self._module(request.match_info["module"]), request.match_info["id"]
         values = _one(await _body(request), "data")
         if values.pop("id", id_) != id_:
-            raise Refused(400, failure("INVALID_DATA", "the ids differ", api_name="id"))
+            raise refusal(400, "INVALID_DATA", "the ids differ", api_name="id")
         try:
             record = self.account.rewrite(module, id_, values)
         except Invalid as refused:
@@ -247,7 +221,7 @@ class _Api:
 
     def _module(self, name: str) -> str:
         if name not in MODULES:
-            raise Refused(400, failure("INVALID_MODULE", "the module name given seems to be invalid"))
+            raise refusal(400, "INVALID_MODULE", "the module name given seems to be invalid")
         return name
 
 
@@ -261,30 +235,30 @@ async def _body(request: web.Request) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise Refused(400, failure("INVALID_DATA", "the body is no JSON")) from None
+        raise refusal(400, "INVALID_DATA", "the body is no JSON") from None
 
 
 def _one(body: Any, name: str) -> Record:
     rows = body.get(name) if isinstance(body, dict) and set(body) <= {name, "trigger"} else None
     if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
-        raise Refused(400, failure("INVALID_DATA", f"one record is expected under {name}", api_name=name))
+        raise refusal(400, "INVALID_DATA", f"one record is expected under {name}", api_name=name)
     return dict(rows[0])
 
 
 def _known(request: web.Request, names: set[str]) -> None:
     unknown = set(request.query) - names
     if unknown:
-        raise Refused(400, failure("INVALID_DATA", "unknown parameter", param_name=sorted(unknown)[0]))
+        raise refusal(400, "INVALID_DATA", "unknown parameter", param_name=sorted(unknown)[0])
 
 
 def _page(request: web.Request, rows: Sequence[Record], name: str) -> web.Response:
-    page, per_page = request.query.get("page", "1"), request.query.get("per_page", "200")
-    if not page.isdecimal() or not per_page.isdecimal() or not 0 < int(per_page) <= 200 or not int(page):
-        raise Refused(400, failure("INVALID_DATA", "pages are of 1 to 200 records", param_name="per_page"))
-    start = (int(page) - 1) * int(per_page)
-    shown = list(rows[start : start + int(per_page)])
+    wrong = refusal(400, "INVALID_DATA", "pages are of 1 to 200 records", param_name="per_page")
+    page, per_page = paging(request, "per_page", wrong, default=200, most=200)
+    start = (page - 1) * per_page
+    shown = list(rows[start : start + per_page])
     if not shown:
         return web.Response(status=204)
     more = len(rows) > start + len(shown)
-    info = {"page": int(page), "per_page": int(per_page), "count": len(shown), "more_records": more}
-    return answer({name: shown, "info": info})
+    return answer(
+        {name: shown, "info": {"page": page, "per_page": per_page, "count": len(shown), "more_records": more}}
+    )

@@ -1,67 +1,69 @@
 """Pages for people: the newest calls, and any record. Links that the adapter makes open here."""
 
-from importlib.resources import files
+from collections.abc import Iterable
 
-from aiohttp import web
-from jinja2 import Environment
 from standins.zoho_crm.rules import MODULES, Record
 from standins.zoho_crm.state import Account
 
 from connector.kit.standin import Route
+from connector.kit.standin.markup import link
+from connector.kit.standin.pages import Page, Table, latest, page_routes
 
 _TITLES = ("Subject", "Event_Title", "Full_Name", "Account_Name", "Deal_Name")
 _HUNG_ON = ("Calls", "Tasks", "Events", "Deals")
+#: Columns of a list, each the first of these that a record has.
+_COLUMNS = (
+    ("Call_Type", "Status", "Phone"),
+    ("Call_Duration",),
+    ("Call_Start_Time", "Due_Date", "Start_DateTime", "Created_Time"),
+)
 
 
-def page_routes(account: Account) -> list[Route]:
-    """`/crm/tab/{module}` and `/crm/tab/{module}/{id}`; `/` leads to the calls."""
-    source = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    template = Environment(autoescape=True).from_string(source)
+def routes(account: Account) -> list[Route]:
+    """`/crm/tab/{module}` and `/crm/tab/{module}/{id}`."""
 
-    def page(title: str, **values: object) -> web.Response:
-        words = template.render(title=title, company=account.company, modules=MODULES, titled=titled, **values)
-        return web.Response(text=words, content_type="text/html")
+    def table(module: str, rows: Iterable[Record]) -> Table:
+        cells = [
+            (link(_title(row), f"/crm/tab/{module}/{row['id']}"), *(_first(row, names) for names in _COLUMNS))
+            for row in rows
+        ]
+        return Table(cells, heading=module, empty="Nothing yet.")
 
-    def module_of(request: web.Request) -> str:
-        module = request.match_info["module"]
+    def listed(module: str) -> Page | None:
         if module not in MODULES:
-            raise web.HTTPNotFound(text="There is no such module.")
-        return module
+            return None
+        modules = {name: link(len(account.records[name]), f"/crm/tab/{name}") for name in MODULES}
+        return Page(module, modules, tables=[table(module, latest(account.records[module].values()))])
 
-    async def home(_request: web.Request) -> web.Response:
-        raise web.HTTPFound("/crm/tab/Calls")
-
-    async def listed(request: web.Request) -> web.Response:
-        module = module_of(request)
-        newest = list(account.records[module].values())[:-201:-1]
-        return page(module, lists={module: newest})
-
-    async def record(request: web.Request) -> web.Response:
-        module = module_of(request)
-        found = account.records[module].get(request.match_info["id"])
+    def record(module: str, id: str) -> Page | None:
+        found = account.records.get(module, {}).get(id)
         if found is None:
-            raise web.HTTPNotFound(text="There is no such record.")
-        below = {name: account.below(found["id"], name)[::-1] for name in _HUNG_ON}
-        lists = {name: rows for name, rows in below.items() if rows}
-        return page(titled(found), record=found, module=module, linked=_linked(found), lists=lists)
+            return None
+        below = {name: account.below(id, name)[::-1] for name in _HUNG_ON}
+        fields = Table([(name, _shown(found, name)) for name in found])
+        return Page(_title(found), tables=[fields, *(table(name, rows) for name, rows in below.items() if rows)])
 
-    return [
-        ("GET", "/", home),
-        ("GET", "/crm/tab/{module}", listed),
-        ("GET", r"/crm/tab/{module}/{id:\d+}", record),
-    ]
-
-
-def titled(record: Record) -> str:
-    """What a record is called."""
-    return next((str(record[name]) for name in _TITLES if record.get(name)), record["id"])
+    return page_routes(
+        "Zoho CRM",
+        lambda: account.company,
+        "/crm/tab/Calls",
+        {"/crm/tab/{module}": listed, r"/crm/tab/{module}/{id:\d+}": record},
+    )
 
 
-def _linked(record: Record) -> dict[str, str]:
-    """Field -> path of the record that it points to."""
+def _first(record: Record, names: Iterable[str]) -> str:
+    return next((str(record[name]) for name in names if record.get(name)), "")
+
+
+def _title(record: Record) -> str:
+    return _first(record, _TITLES) or str(record["id"])
+
+
+def _shown(record: Record, name: str) -> object:
+    """A field's value; what points to a record leads to it."""
+    value = record[name]
+    if not isinstance(value, dict):
+        return value
     modules = {"Who_Id": "Contacts", "What_Id": record.get("$se_module"), "Account_Name": "Accounts"}
-    return {
-        name: f"/crm/tab/{module}/{record[name]['id']}"
-        for name, module in modules.items()
-        if module and isinstance(record.get(name), dict)
-    }
+    module = modules.get(name)
+    return link(value["id"], f"/crm/tab/{module}/{value['id']}") if module else value["id"]

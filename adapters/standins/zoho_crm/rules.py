@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 
+from connector.kit.standin import checks
+from connector.kit.standin.checks import Check, Shape, all_of, must
+
+#: Also the details of INVALID_DATA, where a value is refused.
 Record = dict[str, Any]
-#: None where the value is fine, else details of INVALID_DATA.
-Check = Callable[[Any], Record | None]
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
 _ID = re.compile(r"\d{1,19}")
@@ -26,50 +28,40 @@ class Invalid(Exception):
         self.item = {"code": code, "details": details, "message": message, "status": "error"}
 
 
-def text(most: int) -> Check:
+def _typed(fits: checks.Fits, kind: str) -> Check[Record]:
+    return must(fits, {"expected_data_type": kind})
+
+
+def text(most: int) -> Check[Record]:
     """Text of at most so many characters."""
-
-    def check(value: Any) -> Record | None:
-        if type(value) is not str:
-            return {"expected_data_type": "text"}
-        return {"maximum_length": most} if len(value) > most else None
-
-    return check
+    return all_of(_typed(checks.text(), "text"), must(checks.text(most), {"maximum_length": most}))
 
 
-def matching(kind: str, fits: Callable[[str], object]) -> Check:
+def matching(kind: str, fits: Callable[[str], object]) -> Check[Record]:
     """Text of a format."""
-    return lambda value: None if type(value) is str and fits(value) else {"expected_data_type": kind}
+    return _typed(lambda value: type(value) is str and fits(value), kind)
 
 
-def one_of(*values: str) -> Check:
+def one_of(*values: str) -> Check[Record]:
     """A picklist's value."""
-    return lambda value: None if value in values else {"expected_data_type": "picklist"}
+    return _typed(checks.among(*values), "picklist")
 
 
-def reference(value: Any) -> Record | None:
+def _is_reference(value: Any) -> object:
     """`{"id": "..."}`: an id is a text, never a number."""
-    fits = type(value) is dict and set(value) == {"id"} and type(value["id"]) is str and _ID.fullmatch(value["id"])
-    return None if fits else {"expected_data_type": "jsonobject"}
-
-
-def boolean(value: Any) -> Record | None:
-    """`true` or `false`."""
-    return None if type(value) is bool else {"expected_data_type": "boolean"}
-
-
-def integer(value: Any) -> Record | None:
-    """A whole number."""
-    return None if type(value) is int else {"expected_data_type": "integer"}
+    return type(value) is dict and set(value) == {"id"} and type(value["id"]) is str and _ID.fullmatch(value["id"])
 
 
 def _is_date(value: str) -> bool:
     return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", value)) and bool(date.fromisoformat(value))
 
 
+reference = _typed(_is_reference, "jsonobject")
+boolean = _typed(checks.boolean, "boolean")
+integer = _typed(checks.whole(), "integer")
 PHONE = matching("phone", lambda value: len(value) <= 30 and _PHONE.fullmatch(value))
 TIME = matching("datetime", lambda value: _TIME.fullmatch(value) and datetime.fromisoformat(value))
-_PERSON: Mapping[str, Check] = {
+_PERSON: Shape[Record] = {
     "First_Name": text(40),
     "Last_Name": text(80),
     "Phone": PHONE,
@@ -79,7 +71,7 @@ _PERSON: Mapping[str, Check] = {
     "Description": text(32000),
     "Owner": reference,
 }
-_LINKS: Mapping[str, Check] = {
+_LINKS: Shape[Record] = {
     "Who_Id": reference,
     "What_Id": reference,
     "$se_module": one_of("Leads", "Accounts", "Deals"),
@@ -87,7 +79,7 @@ _LINKS: Mapping[str, Check] = {
     "Description": text(32000),
 }
 CALL_STATUS = "Outgoing_Call_Status"
-MODULES: Mapping[str, Mapping[str, Check]] = {
+MODULES: Mapping[str, Shape[Record]] = {
     "Contacts": {**_PERSON, "Account_Name": reference},
     "Leads": {**_PERSON, "Company": text(200), "Lead_Status": text(120)},
     "Accounts": {"Account_Name": text(200)},
@@ -125,18 +117,16 @@ _MANDATORY: Mapping[str, tuple[str, ...]] = {
     "Tasks": ("Subject",),
     "Events": ("Event_Title", "Start_DateTime", "End_DateTime"),
 }
-_CUSTOM: Mapping[str, Check] = {"text": text(255), "integer": integer, "boolean": boolean}
+_NO_DETAILS: Record = {}
+_CUSTOM: Shape[Record] = {"text": text(255), "integer": integer, "boolean": boolean}
 
 
 def check_values(module: str, values: Record, custom: Iterable[Record], *, create: bool) -> None:
     """Types and lengths of what is there, and what is missing. Raises `Invalid`."""
     own = {field["api_name"]: field for field in custom}
-    for name, value in values.items():
-        check = MODULES[module].get(name) or (_CUSTOM[own[name]["data_type"]] if name in own else None)
-        if check is None:
-            raise Invalid("INVALID_DATA", "invalid data", api_name=name, json_path=f"$.data[0].{name}")
-        if wrong := check(value):
-            raise Invalid("INVALID_DATA", "invalid data", api_name=name, json_path=f"$.data[0].{name}", **wrong)
+    shape: Shape[Record] = {**{name: _CUSTOM[row["data_type"]] for name, row in own.items()}, **MODULES[module]}
+    for name, wrong in checks.problems(values, shape, unknown=_NO_DETAILS, missing=_NO_DETAILS):
+        raise Invalid("INVALID_DATA", "invalid data", api_name=name, json_path=f"$.data[0].{name}", **wrong)
     wanted = (*_MANDATORY[module], *(name for name, field in own.items() if field.get("system_mandatory")))
     for name in wanted:
         blank = name in values and not str(values[name]).strip()

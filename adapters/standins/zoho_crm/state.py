@@ -1,22 +1,22 @@
 """The records of one Zoho organisation, kept as the JSON that the API gives back, and how they are looked up.
 
 Two views, as in the real one: related lists read the database, a search reads an index that follows `search_lag_s`
-later. Access tokens are the account's, too: made of the refresh token, good for an hour.
+later. Access tokens are the account's, too: made of the refresh token.
 """
 
 import re
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, ClassVar
 
-from aiohttp import web
 from standins.zoho_crm import rules
 from standins.zoho_crm.rules import Invalid, Record
 
 from connector.kit.standin import Refused, StandinAccount
+from connector.kit.standin.tokens import Tokens
 
 _IST = timezone(timedelta(hours=5, minutes=30))
 _FIRST = 4876876000000111001
@@ -25,12 +25,8 @@ USERS: Sequence[Record] = (
     {"id": "4876876000000327002", "zuid": "695309857", "full_name": "Manish Singh", "phone": "+919810012345"},
     {"id": "4876876000000327003", "zuid": "695309858", "full_name": "Priya Nair", "phone": None},
 )
-#: Scope that a route needs, by its beginning (reference §2).
-_SCOPES = {
-    "/org": "ZohoCRM.org.READ",
-    "/users": "ZohoCRM.users.READ",
-    "/settings/fields": "ZohoCRM.settings.fields.READ",
-}
+TOKEN_LIFE_S = 3600
+_SHOWN_AS_MANDATORY = ("Subject", "Call_Type", "Call_Start_Time", "Last_Name")
 #: Fields that a search compares.
 _SEARCHED = ("Phone", "Mobile", "Last_Name")
 
@@ -62,8 +58,9 @@ class Account(StandinAccount):
     attachments: defaultdict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
-        self._tokens: dict[str, float] = {}
-        self._used = 0
+        self.tokens = Tokens(lambda: self.clock())
+        #: Of the credits.
+        self.used = 0
         self._next = _FIRST
         self._visible_at: dict[str, float] = {}
         #: (module, field, what the index compares) -> ids
@@ -82,38 +79,14 @@ class Account(StandinAccount):
         """A new access token; None where the refresh token is not taken."""
         if self.refresh_tokens is not None and refresh_token not in self.refresh_tokens:
             return None
-        token = f"1000.{secrets.token_hex(16)}"
-        self._tokens[token] = self.clock() + 3600
-        return token
+        return self.tokens.give(f"1000.{secrets.token_hex(16)}", TOKEN_LIFE_S)
 
     def log_out(self) -> None:
         """Ends every access token before its time."""
-        self._tokens.clear()
-
-    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Zoho-oauthtoken" or self._tokens.get(token, 0.0) <= self.clock():
-            raise Refused(401, failure("INVALID_TOKEN", "invalid oauth token"))
-        scope = next((scope for begin, scope in _SCOPES.items() if route.startswith(begin)), "ZohoCRM.modules.ALL")
-        if route.endswith("/Attachments"):
-            scope = "ZohoCRM.modules.attachments.ALL"
-        if request.method == "POST" and scope == "ZohoCRM.settings.fields.READ":
-            scope = "ZohoCRM.settings.fields.CREATE"
-        if scope in self.missing_scopes:
-            raise Refused(401, failure("OAUTH_SCOPE_MISMATCH", "invalid oauth scope to access this URL"))
-        wanted = "multipart/form-data" if route.endswith("/Attachments") else "application/json"
-        if request.method in ("POST", "PUT") and request.content_type != wanted:
-            raise Refused(415, failure("INVALID_DATA", f"a body of {wanted} is expected"))
-        if self.credits is None:
-            return {}
-        self._used += 1
-        left = max(0, self.credits - self._used)
-        if self._used > self.credits:
-            raise Refused(429, failure("LIMIT_EXCEEDED", "the credits of the day are used up"))
-        return {"X-API-CREDITS-REMAINING": str(left)} if left < self.credits / 2 else {}
+        self.tokens.end()
 
     def not_found(self) -> Refused:
-        return Refused(404, failure("INVALID_URL_PATTERN", "Please check if the URL trying to access is a correct one"))
+        return refusal(404, "INVALID_URL_PATTERN", "Please check if the URL trying to access is a correct one")
 
     # --- records ---
 
@@ -125,7 +98,7 @@ class Account(StandinAccount):
         now = self.now()
         record: Record = {"id": id_, "Created_Time": now, "Modified_Time": now, "Owner": {"id": next(iter(self.users))}}
         self.records[module][id_] = record
-        self._visible_at[id_] = 0.0 if indexed else self.clock() + self.search_lag_s
+        self._visible_at[id_] = self.visible_at(indexed=indexed)
         self._write(module, record, values)
         for name in ("Who_Id", "What_Id"):
             if name in values:
@@ -189,10 +162,7 @@ class Account(StandinAccount):
         """What `GET /settings/fields` lists."""
         standard = [
             {"api_name": name, "field_label": name.replace("_", " "), "custom_field": False, "unique": {}}
-            | {
-                "system_mandatory": name in ("Subject", "Call_Type", "Call_Start_Time", "Last_Name"),
-                "data_type": "text",
-            }
+            | {"system_mandatory": name in _SHOWN_AS_MANDATORY, "data_type": "text"}
             for name in rules.MODULES[module]
             if not name.startswith("$")
         ]
@@ -247,5 +217,10 @@ def _compared(field_: str, value: str) -> str:
 
 
 def failure(code: str, message: str, **details: Any) -> Record:
-    """A refusal of a whole request."""
+    """What is wrong with a request, or with one thing in it."""
     return {"code": code, "details": details, "message": message, "status": "error"}
+
+
+def refusal(status: int, code: str, message: str, **details: Any) -> Refused:
+    """A refusal of a whole request."""
+    return Refused(status, failure(code, message, **details))

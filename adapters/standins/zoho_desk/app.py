@@ -3,19 +3,18 @@
 Sources: the project's Zoho Desk reference, by section in the comments.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from standins.zoho_desk import rules
-from standins.zoho_desk.pages import page_routes
+from standins.zoho_desk import door, pages, rules
 from standins.zoho_desk.state import Account, Record, short
 
 from connector.kit.faults import Faults
-from connector.kit.standin import Refused, Route, answer, parts_of, standin_app
+from connector.kit.standin import Route, answer, file_of, json_object, standin_app
 
 _ROOT = "/api/v1"
 #: Of a file, in bytes; of its name, in characters (section 5.5, OpenAPI TicketAttachment).
@@ -26,10 +25,9 @@ _LONGEST_NAME = 100
 def standin(account: Account | None = None, faults: Faults | None = None) -> web.Application:
     """An organisation as an aiohttp application: API, token endpoint, pages for people, `/_standin/` to drive it."""
     account = account or Account()
-    api = _Api(account)
-    app = standin_app(account, faults or Faults(), api.routes(), root=_ROOT, open_routes=api.open_routes())
+    open_routes: list[Route] = [("POST", "/oauth/v2/token", partial(door.token, account)), *pages.routes(account)]
+    app = standin_app(account, faults, _Api(account).routes(), root=_ROOT, admit=door.admit, open_routes=open_routes)
     app.middlewares.append(_few_at_once(account))
-    app.add_routes(page_routes(account))
     return app
 
 
@@ -43,7 +41,7 @@ def _few_at_once(account: Account) -> Any:
         try:
             if account.at_once is not None and under_way > account.at_once and request.path.startswith(_ROOT):
                 words = "The maximum number of concurrent API calls that can be made has been exceeded."
-                raise Refused(429, {"errorCode": "TOO_MANY_REQUESTS", "message": words}, {"Retry-After": "1"})
+                raise rules.refusal(429, "TOO_MANY_REQUESTS", words, {"Retry-After": "1"})
             return await handler(request)
         finally:
             under_way -= 1
@@ -81,17 +79,6 @@ class _Api:
             ("GET", r"/calls/{id:\d+}", self.view_call),
             ("PATCH", r"/calls/{id:\d+}", self.update_call),
         )
-
-    def open_routes(self) -> Iterable[Route]:
-        """What asks for no token."""
-        return (("POST", "/oauth/v2/token", self.token),)
-
-    async def token(self, request: web.Request) -> web.Response:
-        # a query string works as well, and lands in logs: here it is refused (section 2.3)
-        if request.query_string or request.content_type != "application/x-www-form-urlencoded":
-            return answer({"error": "invalid_request"}, 400)
-        form = await request.post()
-        return answer(self.account.grant_token({name: str(value) for name, value in form.items()}))
 
     # --- the organisation (section 6) ---
 
@@ -195,11 +182,8 @@ class _Api:
     async def create_attachment(self, request: web.Request) -> web.Response:
         ticket = self._living_ticket(request)
         rules.check_query("POST /tickets/{id}/attachments", request.query)
-        parts = await parts_of(request)
         # the schema allows one part and no other (section 5.5)
-        if [part.name for part in parts] != ["file"] or parts[0].filename is None:
-            raise rules.unprocessable("The value for field 'file' is missing.")
-        name, size = parts[0].filename, len(parts[0].content)
+        name, size = await file_of(request, "file", rules.unprocessable("The value for field 'file' is missing."))
         if size > _LARGEST or len(name) > _LONGEST_NAME:
             raise rules.invalid([rules.problem("file", "The file is too large, or its name too long")])
         is_public = request.query.get("isPublic") == "true"
@@ -288,17 +272,11 @@ class _Api:
 
 
 async def _body(request: web.Request) -> Record:
-    raw = await request.read()
-    if not raw:
-        raise Refused(400, {"errorCode": "EMPTY_PAYLOAD", "message": "The request has no body."})
-    try:
-        body = json.loads(raw)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Refused(400, {"errorCode": "BAD_REQUEST", "message": "The body is no JSON object."})
+    if not await request.read():
+        raise rules.refusal(400, "EMPTY_PAYLOAD", "The request has no body.")
+    body = await json_object(request, rules.refusal(400, "BAD_REQUEST", "The body is no JSON object."))
     if not body:
-        raise Refused(400, {"errorCode": "EMPTY_PAYLOAD", "message": "The body is empty."})
+        raise rules.refusal(400, "EMPTY_PAYLOAD", "The body is empty.")
     return body
 
 

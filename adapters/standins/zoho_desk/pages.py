@@ -1,67 +1,117 @@
 """Pages for people: tickets and calls, a ticket, a contact, a call. Links that the adapter gives open here."""
 
-from importlib.resources import files
+from collections.abc import Iterable
 
-from aiohttp import web
-from jinja2 import Environment
-from markupsafe import Markup
 from standins.zoho_desk.state import Account, Record
 
+from connector.kit.standin import Route
+from connector.kit.standin.markup import link, stored
+from connector.kit.standin.pages import Entry, Page, Table, latest, page_routes
 
-def page_routes(account: Account) -> list[web.RouteDef]:
-    """`/agent/acme/tickets`, and `tickets`, `contacts` and `calls` with an id below; `/` leads to the first."""
-    source = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    # what is marked as safe was cleaned when it was stored (`state.cleaned`)
-    template = Environment(autoescape=True).from_string(source)
+_HOME = "/agent/acme/tickets"
 
-    def page(title: str, **values: object) -> web.Response:
-        words = template.render(title=title, organisation=account.name, **values)
-        return web.Response(text=words, content_type="text/html")
 
-    def named(record: Record) -> Record:
-        contact = account.contacts.get(record["contactId"], {})
-        agent = account.agents.get(record.get("assigneeId") or record.get("ownerId") or "", {})
-        return {**record, "contact": contact.get("lastName", "Unknown"), "agent": agent.get("name", "nobody")}
+def routes(account: Account) -> list[Route]:
+    """`/agent/acme/tickets`, and `tickets`, `contacts` and `calls` with an id below."""
 
-    def find(records: dict[str, Record], request: web.Request) -> Record:
-        record = records.get(request.match_info["id"])
-        if record is None:
-            raise web.HTTPNotFound(text="There is no such record.")
-        return record
+    def contact_of(record: Record) -> str:
+        return str(account.contacts.get(record["contactId"], {}).get("lastName", "Unknown"))
 
-    def calls_with(name: str, id_: str) -> list[Record]:
-        return [named(call) for call in reversed(account.calls.values()) if call[name] == id_]
+    def agent_of(record: Record) -> str:
+        id_ = record.get("assigneeId") or record.get("ownerId") or ""
+        return str(account.agents.get(id_, {}).get("name", "nobody"))
 
-    async def home(_request: web.Request) -> web.Response:
-        raise web.HTTPFound("/agent/acme/tickets")
+    def contact_link(record: Record) -> str:
+        return link(contact_of(record), f"/agent/acme/contacts/{record['contactId']}")
 
-    async def listed(_request: web.Request) -> web.Response:
-        tickets = [named(ticket) for ticket in reversed(account.tickets.values())][:200]
-        calls = [named(call) for call in reversed(account.calls.values())][:200]
-        return page("Tickets and calls", tickets=tickets, calls=calls)
-
-    async def ticket(request: web.Request) -> web.Response:
-        found = find(account.tickets, request)
-        comments = [
-            {**comment, "html": Markup(comment["content"]) if comment["contentType"] == "html" else comment["content"]}  # noqa: S704
-            for comment in account.comments[found["id"]]
+    def tickets(found: Iterable[Record]) -> Table:
+        rows = [
+            (
+                one["ticketNumber"],
+                link(one["subject"], f"{_HOME}/{one['id']}"),
+                contact_of(one),
+                agent_of(one),
+                one["status"],
+            )
+            for one in found
         ]
-        shown = {**named(found), "html": Markup(found.get("description") or "")}  # noqa: S704
-        return page(found["subject"], ticket=shown, comments=comments, calls=calls_with("ticketId", found["id"]))
+        return Table(rows, ("#", "Subject", "Contact", "Assigned to", "Status"), "Tickets", "There are none yet.")
 
-    async def contact(request: web.Request) -> web.Response:
-        found = find(account.contacts, request)
-        tickets = [named(one) for one in reversed(account.tickets_of(found["id"]))]
-        return page(found["lastName"], person=found, tickets=tickets, calls=calls_with("contactId", found["id"]))
+    def calls(found: Iterable[Record]) -> Table:
+        rows = [
+            (
+                link(one["subject"], f"/agent/acme/calls/{one['id']}"),
+                contact_of(one),
+                agent_of(one),
+                one["status"],
+                f"{one['duration']} s",
+            )
+            for one in found
+        ]
+        return Table(rows, ("Subject", "Contact", "Owner", "Status", "Duration"), "Calls", "There are none yet.")
 
-    async def call(request: web.Request) -> web.Response:
-        found = find(account.calls, request)
-        return page(found["subject"], call=named(found))
+    def calls_with(name: str, id_: str) -> Table:
+        return calls(call for call in reversed(account.calls.values()) if call[name] == id_)
 
-    return [
-        web.get("/", home),
-        web.get("/agent/acme/tickets", listed),
-        web.get(r"/agent/acme/tickets/{id:\d+}", ticket),
-        web.get(r"/agent/acme/contacts/{id:\d+}", contact),
-        web.get(r"/agent/acme/calls/{id:\d+}", call),
-    ]
+    def listed() -> Page:
+        tables = [tickets(latest(account.tickets.values())), calls(latest(account.calls.values()))]
+        return Page("Tickets and calls", tables=tables)
+
+    def comment(one: Record) -> Entry:
+        words = f"A {'public' if one['isPublic'] else 'private'} comment · {one['commentedTime']}"
+        is_html = one["contentType"] == "html"
+        return Entry(words, [stored(one["content"]) if is_html else one["content"]], not one["isPublic"])
+
+    def ticket(id: str) -> Page | None:
+        found = account.tickets.get(id)
+        if found is None:
+            return None
+        facts = {
+            "Ticket": f"#{found['ticketNumber']}",
+            "Status": found["status"] + (" (in the trash)" if found["isTrashed"] else ""),
+            "Contact": contact_link(found),
+            "Phone": found["phone"],
+            "Channel": found["channel"],
+            "Assigned to": agent_of(found),
+            **found["cf"],
+        }
+        first = Entry(f"{contact_of(found)} · {found['createdTime']}", [stored(found.get("description"))])
+        entries = [first, *map(comment, account.comments[id])]
+        return Page(found["subject"], facts, entries, [calls_with("ticketId", id)])
+
+    def contact(id: str) -> Page | None:
+        found = account.contacts.get(id)
+        if found is None:
+            return None
+        facts = {"Phone": found["phone"], "Mobile": found["mobile"], "E-mail": found["email"]}
+        tables = [tickets(reversed(account.tickets_of(id))), calls_with("contactId", id)]
+        return Page(found["lastName"], facts, tables=tables)
+
+    def call(id: str) -> Page | None:
+        found = account.calls.get(id)
+        if found is None:
+            return None
+        facts = {
+            found["direction"]: found["status"],
+            "Began": found["startTime"],
+            "Duration": f"{found['duration']} s",
+            "Contact": contact_link(found),
+            "Owner": agent_of(found),
+        }
+        if found["ticketId"]:
+            facts["Ticket"] = link("its ticket", f"{_HOME}/{found['ticketId']}")
+        if found.get("recordingUrl"):
+            facts["Recording"] = link("recording", found["recordingUrl"])
+        return Page(found["subject"], facts, [Entry("", [found["description"] or ""])])
+
+    return page_routes(
+        "Zoho Desk",
+        lambda: account.name,
+        _HOME,
+        {
+            _HOME: listed,
+            _HOME + r"/{id:\d+}": ticket,
+            r"/agent/acme/contacts/{id:\d+}": contact,
+            r"/agent/acme/calls/{id:\d+}": call,
+        },
+    )

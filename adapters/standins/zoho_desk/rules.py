@@ -5,93 +5,53 @@ reading is taken: what passes here should pass there.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from connector.kit.standin import Refused
+from connector.kit.standin import Refused, checks
+from connector.kit.standin.checks import Check, Shape, like, list_of, must
 
-#: None where the value is fine, else what is wrong with it.
-Check = Callable[[Any], str | None]
 Problem = dict[str, str]
 
-_TIME = re.compile(r"(19|20)\d\d-(0[1-9]|1[012])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z")
-_LINK = re.compile(r"https?://[0-9a-zA-Z][-.\w]*(:\d+)?(/\S*)?")
-_PHONE = re.compile(r"[\w+\-.()$@?,;:'/!\s]*")
+_ID = r"\d{1,20}"
+_TIME = r"(19|20)\d\d-(0[1-9]|1[012])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
+_LINK = r"https?://[0-9a-zA-Z][-.\w]*(:\d+)?(/\S*)?"
+_PHONE = r"[\w+\-.()$@?,;:'/!\s]*"
 
 
-def text(most: int, *, blank: bool = True) -> Check:
+def text(most: int, *, blank: bool = True) -> Check[str]:
     """Text of at most so many characters."""
-
-    def check(value: Any) -> str | None:
-        if type(value) is not str or len(value) > most or not (blank or value.strip()):
-            return f"The value must be a text of at most {most} characters"
-        return None
-
-    return check
+    return must(checks.text(most, blank=blank), f"The value must be a text of at most {most} characters")
 
 
-def record_id(value: Any) -> str | None:
-    """An id: decimal digits as text."""
-    return None if type(value) is str and re.fullmatch(r"\d{1,20}", value) else "The value must be an id"
-
-
-def one_of(*values: str) -> Check:
+def one_of(*values: str) -> Check[str]:
     """One of these words, to the letter."""
-    return lambda value: None if value in values else f"The value must be one of {', '.join(values)}"
+    return must(checks.among(*values), f"The value must be one of {', '.join(values)}")
 
 
-def time(value: Any) -> str | None:
-    """ISO 8601, UTC, with milliseconds."""
-    return (
-        None
-        if type(value) is str and _TIME.fullmatch(value)
-        else "The value must be a time like 2025-03-02T04:41:12.000Z"
-    )
-
-
-def boolean(value: Any) -> str | None:
-    """`true` or `false`."""
-    return None if type(value) is bool else "The value must be true or false"
-
-
-def seconds(value: Any) -> str | None:
-    """A whole number."""
-    return None if type(value) is int and value >= 0 else "The value must be a whole number"
-
-
-def link(value: Any) -> str | None:
-    """An address of at most 2500 characters."""
-    fits = type(value) is str and len(value) <= 2500 and _LINK.fullmatch(value)
-    return None if fits else "The value must be an address"
-
-
-def phone(most: int) -> Check:
+def phone(most: int) -> Check[str]:
     """A number in any spelling."""
-
-    def check(value: Any) -> str | None:
-        fits = type(value) is str and len(value) <= most and _PHONE.fullmatch(value)
-        return None if fits else "The value must be a phone number"
-
-    return check
+    return must(like(_PHONE, most), "The value must be a phone number")
 
 
-def ids(most: int) -> Check:
+def ids(most: int) -> Check[str]:
     """A list of ids."""
-
-    def check(value: Any) -> str | None:
-        fits = type(value) is list and len(value) <= most and not any(record_id(one) for one in value)
-        return None if fits else f"The value must be a list of at most {most} ids"
-
-    return check
+    return must(list_of(like(_ID), most), f"The value must be a list of at most {most} ids")
 
 
-def pairs(value: Any) -> str | None:
-    """An object of texts; which of them there are is checked elsewhere."""
-    fits = type(value) is dict and all(type(one) is str and len(one) <= 100 for one in value.values())
-    return None if fits else "The value must be an object of texts of at most 100 characters"
+def _is_pairs(value: Any) -> bool:
+    return type(value) is dict and all(map(checks.text(100), value.values()))
 
 
-CONTACT: Mapping[str, Check] = {
+record_id = must(like(_ID), "The value must be an id")
+time = must(like(_TIME), "The value must be a time like 2025-03-02T04:41:12.000Z")
+boolean = must(checks.boolean, "The value must be true or false")
+seconds = must(checks.whole(0), "The value must be a whole number")
+link = must(like(_LINK, 2500), "The value must be an address")
+#: Which texts there are is checked elsewhere.
+pairs = must(_is_pairs, "The value must be an object of texts of at most 100 characters")
+
+CONTACT: Shape[str] = {
     "lastName": text(200, blank=False),
     "firstName": text(40),
     "email": text(255),
@@ -108,7 +68,7 @@ CONTACT: Mapping[str, Check] = {
     "cf": pairs,
 }
 
-TICKET: Mapping[str, Check] = {
+TICKET: Shape[str] = {
     **dict.fromkeys(("departmentId", "contactId"), record_id),
     **dict.fromkeys(("assigneeId", "teamId", "productId", "accountId", "layoutId"), record_id),
     "subject": text(1000, blank=False),
@@ -126,14 +86,14 @@ TICKET: Mapping[str, Check] = {
     "entitySkills": ids(10),
 }
 
-COMMENT: Mapping[str, Check] = {
+COMMENT: Shape[str] = {
     "content": text(32000, blank=False),
     "isPublic": boolean,
     "contentType": one_of("html", "plainText"),
     "attachmentIds": ids(20),
 }
 
-CALL: Mapping[str, Check] = {
+CALL: Shape[str] = {
     **dict.fromkeys(("contactId", "departmentId", "ticketId", "ownerId", "teamId", "layoutId"), record_id),
     "subject": text(300, blank=False),
     "startTime": time,
@@ -147,41 +107,46 @@ CALL: Mapping[str, Check] = {
 }
 
 #: Query parameters by route, each with what its value must look like.
-_NUMBERS, _ID, _FLAG = r"\d+", r"\d{1,20}", "true|false"
+_NUMBERS, _FLAG = r"\d+", "true|false"
+_LIST = {"limit": _NUMBERS, "from": _NUMBERS}
 _VALUES, _ANY = r".{1,2000}", r".{3,1000}"
 _SEARCH_SORT = "-?(relevance|modifiedTime|createdTime|lastName|firstName)"
 QUERY: Mapping[str, Mapping[str, str]] = {
     "/organizations": {},
-    "/departments": {"limit": _NUMBERS, "from": _NUMBERS, "isEnabled": _FLAG, "searchStr": r".{1,100}"},
+    "/departments": {**_LIST, "isEnabled": _FLAG, "searchStr": r".{1,100}"},
     "/organizationFields": {"module": "tickets|contacts|calls", "departmentId": _ID},
-    "/agents": {"limit": _NUMBERS, "from": _NUMBERS, "status": "ACTIVE|DISABLED", "isConfirmed": _FLAG},
+    "/agents": {**_LIST, "status": "ACTIVE|DISABLED", "isConfirmed": _FLAG},
     "/contacts/search": {
         **dict.fromkeys(("phone", "mobile", "email"), _VALUES),
         "_all": _ANY,
-        "limit": _NUMBERS,
-        "from": _NUMBERS,
+        **_LIST,
         "sortBy": _SEARCH_SORT,
     },
-    "/contacts/{id}/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(createdTime|modifiedTime)"},
-    "/tickets": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(dueDate|createdTime|recentThread)"},
-    "/tickets/{id}/attachments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": r"-?createdTime", "isPublic": _FLAG},
+    "/contacts/{id}/tickets": {**_LIST, "sortBy": "-?(createdTime|modifiedTime)"},
+    "/tickets": {**_LIST, "sortBy": "-?(dueDate|createdTime|recentThread)"},
+    "/tickets/{id}/attachments": {**_LIST, "sortBy": r"-?createdTime", "isPublic": _FLAG},
     "POST /tickets/{id}/attachments": {"isPublic": _FLAG},
-    "/tickets/{id}/comments": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?commentedTime"},
-    "/tickets/{id}/calls": {"limit": _NUMBERS, "from": _NUMBERS, "sortBy": "-?(startTime|createdTime)"},
-    "/calls": {"limit": _NUMBERS, "from": _NUMBERS, "departmentId": _ID, "sortBy": "-?(startTime|createdTime)"},
+    "/tickets/{id}/comments": {**_LIST, "sortBy": "-?commentedTime"},
+    "/tickets/{id}/calls": {**_LIST, "sortBy": "-?(startTime|createdTime)"},
+    "/calls": {**_LIST, "departmentId": _ID, "sortBy": "-?(startTime|createdTime)"},
 }
 _MOST = {"/agents": 200, "/departments": 200, "/contacts/{id}/tickets": 99}
+
+
+def refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None, **more: Any) -> Refused:
+    """A refusal in the API's shape."""
+    return Refused(status, {"errorCode": code, "message": message, **more}, headers)
 
 
 def invalid(problems: Iterable[Problem]) -> Refused:
     """422 with a line per field."""
     words = "The data is invalid due to validation restrictions"
-    return Refused(422, {"errorCode": "INVALID_DATA", "message": words, "errors": list(problems)})
+    return refusal(422, "INVALID_DATA", words, errors=list(problems))
 
 
 def unprocessable(message: str) -> Refused:
     """422 with a sentence."""
-    return Refused(422, {"errorCode": "UNPROCESSABLE_ENTITY", "message": message})
+    return refusal(422, "UNPROCESSABLE_ENTITY", message)
 
 
 def problem(field: str, message: str, kind: str = "invalid") -> Problem:
@@ -189,7 +154,7 @@ def problem(field: str, message: str, kind: str = "invalid") -> Problem:
     return {"fieldName": f"/{field}", "errorType": kind, "errorMessage": message}
 
 
-def check_body(body: Mapping[str, Any], shape: Mapping[str, Check], required: Iterable[str] = ()) -> None:
+def check_body(body: Mapping[str, Any], shape: Shape[str], required: Iterable[str] = ()) -> None:
     """Refuses a body: unknown keys first, then what lacks, then values."""
     for name in body:
         if name not in shape:

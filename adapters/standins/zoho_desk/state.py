@@ -1,21 +1,21 @@
-"""The records of one Zoho Desk organisation, as the JSON that the API gives back, and who may come in.
+"""The records of one Zoho Desk organisation, as the JSON that the API gives back.
 
 Lists read the database; the contact search reads an index that follows `search_lag_s` later (reference zoho_desk.md
 §4.2). Lists and searches leave the long texts out, as the real ones do.
 """
 
-import re
-import secrets
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import nh3
-from aiohttp import web
+from standins.zoho_desk.rules import refusal
 
 from connector.kit.standin import Refused, StandinAccount
+from connector.kit.standin.limits import Rolling
+from connector.kit.standin.markup import without_hidden
+from connector.kit.standin.tokens import Tokens
 
 Record = dict[str, Any]
 
@@ -24,16 +24,14 @@ AGENTS: Sequence[Record] = (
     {"id": "4000000008693", "zuid": "60001281002", "name": "Manish Singh", "emailId": "manish@acme.example"},
 )
 DEPARTMENT = "4000000010772"
-#: First words of a route -> module of its scope; the rest by themselves.
-_MODULES = {"contacts": "contacts", "tickets": "tickets", "calls": "calls"}
-_OPERATIONS = {"GET": "READ", "POST": "CREATE", "PATCH": "UPDATE"}
+#: First words of a route that are the modules of its scopes, too.
+MODULES = ("contacts", "tickets", "calls")
+OPERATIONS = {"GET": "READ", "POST": "CREATE", "PATCH": "UPDATE"}
 ALL_SCOPES = frozenset(
-    {f"Desk.{module}.{operation}" for module in _MODULES.values() for operation in _OPERATIONS.values()}
+    {f"Desk.{module}.{operation}" for module in MODULES for operation in OPERATIONS.values()}
     | {"Desk.search.READ", "Desk.basic.READ", "Desk.settings.READ"}
 )
-_HIDDEN = re.compile(r"<span[^>]*(?:\bhidden\b|display:\s*none)[^>]*>.*?</span>", re.IGNORECASE | re.DOTALL)
 _LONG = ("description", "resolution", "cf")
-_TEN_MINUTES_S = 600.0
 
 
 @dataclass
@@ -81,91 +79,22 @@ class Account(StandinAccount):
     )
 
     def __post_init__(self) -> None:
-        self._tokens: dict[str, float] = {}
-        self._made: deque[float] = deque()
+        self.tokens = Tokens(lambda: self.clock())
+        #: When they were given.
+        self.made = Rolling()
         self._last_id = 4000000100000
         #: Contact id -> when the index shows it.
         self._indexed_at: dict[str, float] = {}
         self._by_contact: defaultdict[str, list[Record]] = defaultdict(list)
 
-    # --- who may come in (reference zoho_desk.md §2, §3, §8) ---
-
-    def grant_token(self, given: Mapping[str, str]) -> Record:
-        """The answer of the token endpoint; errors are answers too."""
-        if given.get("client_id") != self.client_id or given.get("client_secret") != self.client_secret:
-            return {"error": "invalid_client"}
-        if given.get("grant_type") != "refresh_token":
-            return {"error": "unsupported_grant_type"}
-        if given.get("refresh_token") != self.refresh_token:
-            return {"error": "invalid_code"}
-        now = self.clock()
-        while self._made and self._made[0] <= now - _TEN_MINUTES_S:
-            self._made.popleft()
-        if self.token_limit is not None and len(self._made) >= self.token_limit:
-            words = "You have made too many requests continuously. Please try again after some time."
-            return {"error_description": words, "error": "Access Denied", "status": "failure"}
-        self._made.append(now)
-        token = f"1000.{secrets.token_hex(16)}"
-        self._tokens[token] = now + self.token_life_s
-        return {
-            "access_token": token,
-            "api_domain": "https://www.zohoapis.in",
-            "token_type": "Bearer",
-            "expires_in": self.token_life_s,
-        }
-
     def forget_tokens(self) -> None:
         """Ends every access token, as the 31st does with the first."""
-        self._tokens.clear()
-
-    def admit(self, request: web.Request, route: str) -> Mapping[str, str]:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Zoho-oauthtoken" or self._tokens.get(token, 0.0) <= self.clock():
-            words = "The OAuth Token you provided is invalid."
-            raise Refused(401, {"errorCode": "INVALID_OAUTH", "message": words})
-        if route != "/organizations" and request.headers.get("orgId") != self.org_id:
-            words = "The organization id does not belong to this token."
-            raise Refused(403, {"errorCode": "OAUTH_ORG_MISMATCH", "message": words})
-        if not self._scopes_of(request.method, route) <= self.scopes:
-            words = "The token does not have the scope that this needs."
-            raise Refused(403, {"errorCode": "SCOPE_MISMATCH", "message": words})
-        if not self.has_calls and "/calls" in route:
-            words = "Your edition does not include this feature."
-            raise Refused(403, {"errorCode": "LICENSE_ACCESS_LIMITED", "message": words})
-        wanted = "multipart/form-data" if route.endswith("/attachments") else "application/json"
-        if request.body_exists and request.content_type != wanted:
-            raise Refused(415, {"errorCode": "UNSUPPORTED_MEDIA_TYPE", "message": "The content type is not supported."})
-        return self._spend(3 if route in ("/tickets", "/calls", "/agents") and request.method == "GET" else 1)
-
-    def _scopes_of(self, method: str, route: str) -> set[str]:
-        parts = route.strip("/").split("/")
-        if parts[0] not in _MODULES:
-            return {"Desk.settings.READ" if parts[0] == "organizationFields" else "Desk.basic.READ"}
-        if parts[-1] in ("comments", "attachments") and method == "POST":
-            return {"Desk.tickets.UPDATE"}
-        needed = {f"Desk.{_MODULES[parts[0]]}.{_OPERATIONS.get(method, 'DELETE')}"}
-        if parts[-1] == "search":
-            needed.add("Desk.search.READ")
-        return needed
-
-    def _spend(self, weight: int) -> Mapping[str, str]:
-        if self.credits is None:
-            return {"X-Rate-Limit-Request-Weight-v3": str(weight), "X-Rate-Limit-Remaining-v3": "74000"}
-        if self.credits < weight:
-            words = "The API credits of the day are used up."
-            headers = {"X-Rate-Limit-Remaining-v3": "0", "Retry-After": "3600"}
-            raise Refused(429, {"errorCode": "THRESHOLD_EXCEEDED", "message": words}, headers)
-        self.credits -= weight
-        return {"X-Rate-Limit-Request-Weight-v3": str(weight), "X-Rate-Limit-Remaining-v3": str(self.credits)}
+        self.tokens.end()
 
     def not_found(self) -> Refused:
-        return Refused(404, {"errorCode": "URL_NOT_FOUND", "message": "The URL you are looking for is not found."})
+        return refusal(404, "URL_NOT_FOUND", "The URL you are looking for is not found.")
 
     # --- records ---
-
-    def now(self) -> str:
-        """The time as the API writes it."""
-        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _new(self, kind: str, origin: str) -> Record:
         self._last_id += 1
@@ -177,17 +106,13 @@ class Account(StandinAccount):
         """Makes a contact; `indexed`: search sees it at once, as one that has been there for long."""
         contact = {
             **self._new("contacts", origin),
-            "firstName": None,
-            "email": None,
-            "phone": None,
-            "mobile": None,
-            "description": None,
+            **dict.fromkeys(("firstName", "email", "phone", "mobile", "description")),
             "isSpam": False,
             "isTrashed": False,
             **values,
         }
         self.contacts[contact["id"]] = contact
-        self._indexed_at[contact["id"]] = 0.0 if indexed else self.clock() + self.search_lag_s
+        self._indexed_at[contact["id"]] = self.visible_at(indexed=indexed)
         return contact
 
     def searchable(self) -> list[Record]:
@@ -206,11 +131,7 @@ class Account(StandinAccount):
             "ticketNumber": str(101 + len(self.tickets)),
             "status": "Open",
             "statusType": "Open",
-            "assigneeId": None,
-            "phone": None,
-            "email": None,
-            "channel": None,
-            "priority": None,
+            **dict.fromkeys(("assigneeId", "phone", "email", "channel", "priority")),
             "isSpam": False,
             "isTrashed": False,
             "cf": {},
@@ -275,9 +196,7 @@ class Account(StandinAccount):
         """Makes a call activity."""
         call = {
             **self._new("calls", origin),
-            "ticketId": None,
-            "ownerId": None,
-            "description": None,
+            **dict.fromkeys(("ticketId", "ownerId", "description")),
             "isTrashed": False,
         }
         self.change_call(call, values)
@@ -314,4 +233,4 @@ def short(record: Mapping[str, Any]) -> Record:
 
 def cleaned(text: str) -> str:
     """HTML as it comes back: no scripts, comments, hidden spans, handlers, styles."""
-    return nh3.clean(_HIDDEN.sub("", text), attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto", "tel"})
+    return nh3.clean(without_hidden(text), attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto", "tel"})
