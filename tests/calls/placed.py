@@ -26,7 +26,6 @@ from connector.kit.exotel.play import Player
 from connector.kit.faults import Faults
 from connector.pipeline.completeness.reconcile import Reconciler
 from connector.store.engine.database import Database
-from connector.store.engine.migrate import upgrade
 from connector.store.secrets import open_box
 from connector.tenants.apply import apply
 from connector.tenants.check import make_adapter
@@ -212,7 +211,6 @@ async def placed(
     ):
         db = Database(config.database_url)
         try:
-            db.transact(upgrade)
             urls = str(at_exotel.make_url("/")), str(at_crm.make_url("/"))
             box = open_box(config, db)
             apply(parse(yaml.safe_dump(tenant_file(*urls, adapter, crm_id or "agent", **changes)), "f", {}), db, box)

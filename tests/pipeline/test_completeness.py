@@ -19,7 +19,6 @@ from tests.pipeline.exotel_world import AGENT_E164, ExotelWorld, exotel_world
 from tests.pipeline.test_looks import sid
 from tests.pipeline.world import AGENT, EXOPHONE, RECORDING
 
-CALLS = 2000
 #: A tenth of all requests is lost.
 LOST = 0.1
 _KINDS = ("answered", "missed", "voicemail", "outbound")
@@ -56,7 +55,10 @@ def happens(x: ExotelWorld, number: int) -> list[Sent]:
     return [(sid(number), word, params) for word, params in told]
 
 
-async def test_a_tenth_of_all_requests_is_lost_and_no_call_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [400, pytest.param(2000, marks=[pytest.mark.slow, pytest.mark.long])])
+async def test_a_tenth_of_all_requests_is_lost_and_no_call_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     for adapter in (Freshdesk, Freshsales):  # the CRMs' quotas are not what is tried here
         monkeypatch.setattr(adapter, "limits", {"all": (1_000_000, 60)})
     async with TestServer(freshsales.standin(freshsales.Account(), Faults())) as server:
@@ -69,28 +71,28 @@ async def test_a_tenth_of_all_requests_is_lost_and_no_call_is(tmp_path: Path, mo
             await x.reconcile()
             chance = random.Random(5)
             lost = 0
-            for first in range(0, CALLS, 500):
-                sent = [one for number in range(first, first + 500) for one in happens(x, number)]
+            for first in range(0, count, count // 4):
+                sent = [one for number in range(first, first + count // 4) for one in happens(x, number)]
                 come = [one for one in sent if chance.random() >= LOST]
                 lost += len(sent) - len(come)
                 await asyncio.gather(*(x.w.event(call_sid, kind, **params) for call_sid, kind, params in come))
                 await x.after(600, every_s=150)
-            assert lost > CALLS * 0.1
+            assert lost > count * 0.1
             await x.after(3600 + 600, every_s=600)
             statement = await x.statement()
-            assert statement.total.calls == CALLS
+            assert statement.total.calls == count
             assert (statement.total.missing_for, statement.total.not_due_for) == ({}, {})
             for total in (statement.total, *statement.connections.values()):
-                assert (total.calls, total.written) == (CALLS, CALLS)
+                assert (total.calls, total.written) == (count, count)
             assert statement.unconfirmed == 0
             # One record per call, by the key that each carries.
             tickets = await x.w.rows("select ref_id from step where slot = 'ticket'")
-            assert len({row["ref_id"] for row in tickets}) == len(x.w.account.tickets) == CALLS
+            assert len({row["ref_id"] for row in tickets}) == len(x.w.account.tickets) == count
             logs = await x.w.rows("select ref_id from step where slot = 'log'")
-            assert len({row["ref_id"] for row in logs}) == CALLS
+            assert len({row["ref_id"] for row in logs}) == count
             subjects = Counter(ticket["subject"].split()[0] for ticket in x.w.tickets)
-            assert subjects == dict.fromkeys(("Incoming", "Missed", "Voicemail", "Outbound"), CALLS // 4)
-            assert x.asked() <= 0.022 * CALLS + 40
+            assert subjects == dict.fromkeys(("Incoming", "Missed", "Voicemail", "Outbound"), count // 4)
+            assert x.asked() <= 0.022 * count + 40
 
 
 @pytest.mark.parametrize("both_databases", ["sqlite"], indirect=True)  # it is Exotel's requests that are counted

@@ -1,8 +1,10 @@
 """The same faults against the stand-in of every CRM: nothing lost, nothing doubled, whatever a call becomes there."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.pipeline.world import CALLER, PUBLIC_URL, ManualClock, World, standin
 
 LINK = f"{PUBLIC_URL}/r/"
 CRMS = [name for name in registry.adapters() if name != "local"]
+FAULTS = ("error_before", "error_after", "rate_limited", "reset_before", "reset_after")
 #: More than any CRM is asked for one call.
 _MOST_REQUESTS = 12
 
@@ -35,70 +38,116 @@ def after(requests: int, fault: Fault) -> list[Fault]:
     return [*script, fault]
 
 
-async def clean(folder: Path, crm: str, play: Callable[[World], Any]) -> dict[str, int]:
-    """What the CRM holds where nothing goes wrong."""
-    (folder / "clean").mkdir()
-    async with world(folder / "clean", crm) as w:
-        await play(w)
-        rows = await done(w)
-        assert [row["state"] for row in rows] == ["done"] * len(rows), rows
-        return held(w.account)
-
-
 def held(account: Any) -> dict[str, int]:
     """Records by kind, those that there are."""
     return {kind: count for kind, count in account.counts().items() if count}
 
 
-async def one_call(w: World) -> None:
-    """An answered call with a recording."""
-    await w.answered("sid1", StartTime="2026-11-21 10:00:00", CurrentTime="2026-11-21 10:01:00")
+def caller_of(number: int) -> str:
+    return f"0888464{number:04d}"
 
 
-def nothing_doubled(found: dict[str, int], wanted: dict[str, int], rows: list[dict[str, Any]]) -> None:
+async def one_call(w: World, number: int = 0, **more: Any) -> None:
+    """An answered call of a stranger, with a recording; each `number` is another call of somebody else."""
+    when = {"StartTime": "2026-11-21 10:00:00", "CurrentTime": "2026-11-21 10:01:00"}
+    await w.answered(f"sid{number}", caller=caller_of(number), **when, **more)
+
+
+@dataclass
+class Written:
+    """What one of the calls of a world brought about."""
+
+    records: dict[str, int]
+    requests: Counter[str]
+    rows: list[dict[str, Any]]
+
+
+Before = tuple[dict[str, int], Counter[str]]
+
+
+def before(w: World) -> Before:
+    """What is there and was asked before a call."""
+    return held(w.account), Counter(w.account.requests)
+
+
+async def written(w: World, number: int, since: Before) -> Written:
+    """What this call brought about, once it is done with."""
+    await done(w)
+    records, requests = since
+    found = {kind: count - records.get(kind, 0) for kind, count in held(w.account).items()}
+    rows = await w.rows(
+        "select delivery.* from delivery join call on call.id = call_id where call_sid = :sid", sid=f"sid{number}"
+    )
+    asked = Counter(w.account.requests) - requests
+    return Written({kind: count for kind, count in found.items() if count}, asked, rows)
+
+
+async def clean(w: World, **more: Any) -> Written:
+    """What a call brings about where nothing goes wrong."""
+    since = before(w)
+    await one_call(w, **more)
+    found = await written(w, 0, since)
+    assert [row["state"] for row in found.rows] == ["done"], found.rows
+    return found
+
+
+def as_new(w: World) -> None:
+    """Lets everything that is remembered for a time pass: the next call asks for it again."""
+    w.clock.advance(2 * 3600)
+    w.pipeline.accounts._adapters.clear()
+
+
+def nothing_doubled(found: Written, wanted: dict[str, int]) -> None:
     """Every record is there once; fewer only where the tenant is asked, since the CRM has no place for a key."""
-    assert all(count <= wanted.get(kind, 0) for kind, count in found.items()), (found, wanted)
-    for row in rows:
+    assert all(count <= wanted.get(kind, 0) for kind, count in found.records.items()), (found, wanted)
+    assert found.rows
+    for row in found.rows:
         if row["state"] == "dead":
             assert row["reason"] == "unsure", row
         else:
-            assert found == wanted, (found, wanted, row)
+            assert found.records == wanted, (found, wanted, row)
+
+
+async def survives(w: World, wanted: Written, fault: Fault, most: int = _MOST_REQUESTS, **more: Any) -> None:
+    """Call after call like the one that went well, and with each the fault strikes one request later."""
+    for at in range(most):
+        as_new(w)
+        w.faults.dealt.clear()
+        w.faults.script.extend(after(at, fault))
+        since = before(w)
+        await one_call(w, at + 1, **more)
+        found = await written(w, at + 1, since)
+        nothing_doubled(found, wanted.records)
+        if not w.faults.dealt[fault]:
+            assert found.requests == wanted.requests, "a later call was not asked for what the first one was"
+            return
+    raise AssertionError(f"more than {most} requests for one call")
 
 
 @pytest.mark.parametrize("crm", CRMS)
-@pytest.mark.parametrize("fault", ["error_before", "error_after", "rate_limited", "reset_before", "reset_after"])
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_each_request_survives_each_fault(tmp_path: Path, crm: str, fault: Fault) -> None:
-    wanted = await clean(tmp_path, crm, one_call)
-    for at in range(_MOST_REQUESTS):
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        async with world(folder, crm) as w:
-            w.faults.script.extend(after(at, fault))
-            await one_call(w)
-            rows = await done(w)
-            nothing_doubled(held(w.account), wanted, rows)
-            if not w.faults.dealt[fault]:
-                return
-    raise AssertionError(f"{crm} was asked more than {_MOST_REQUESTS} times for one call")
+    async with world(tmp_path, crm) as w:
+        await survives(w, await clean(w), fault)
 
 
 @pytest.mark.parametrize("crm", CRMS)
 async def test_writes_that_take_effect_after_we_gave_up(
     tmp_path: Path, crm: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = await clean(tmp_path, crm, one_call)
-    monkeypatch.setattr(registry.get(crm), "timeout_s", 0.25)
-    for at in range(_MOST_REQUESTS):
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        async with world(folder, crm) as w:
-            w.faults.slow_s, w.faults.effect_after_s = 0.8, 0.6
+    async with world(tmp_path, crm) as w:
+        wanted = await clean(w)
+        monkeypatch.setattr(registry.get(crm), "timeout_s", 0.25)
+        w.faults.slow_s, w.faults.effect_after_s = 0.8, 0.6
+        for at in range(_MOST_REQUESTS):
+            as_new(w)
+            w.faults.dealt.clear()
             w.faults.script.extend(after(at, "late"))
-            await one_call(w)
+            since = before(w)
+            await one_call(w, at + 1)
             await w.settle(30)
             await asyncio.sleep(1.0)
-            rows = await done(w)
-            nothing_doubled(held(w.account), wanted, rows)
+            nothing_doubled(await written(w, at + 1, since), wanted.records)
             if not w.faults.dealt["late"]:
                 return
 
@@ -134,28 +183,31 @@ async def killed(w: World, at: int, *, committed: bool, patch: pytest.MonkeyPatc
 async def test_killed_at_each_boundary(
     tmp_path: Path, crm: str, committed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = await clean(tmp_path, crm, one_call)
+    clock = ManualClock()
+    account = standin_of(crm).Account(clock=clock.now)
+    wanted: dict[str, int] = {}
+    since: Before = ({}, Counter())
+    passed = 0
     for at in range(1, 2 * _MOST_REQUESTS):
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        clock = ManualClock()
-        account = standin_of(crm).Account(clock=clock.now)
-        async with (
-            world(folder, crm, account=account, clock=clock) as w,
-            killed(w, at, committed=committed, patch=monkeypatch) as seen,
-        ):
-            await one_call(w)
-            for _ in range(500):
-                (row,) = await w.rows("select state from delivery")
-                if seen[0] >= at or row["state"] == "done":
-                    break
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
-        async with world(folder, crm, account=account, clock=clock) as w:
-            rows = await done(w)
-            nothing_doubled(held(account), wanted, rows)
-        if seen[0] < at:
-            return
+        # It starts again after each kill: what the last one left is done by the process that is killed next.
+        async with world(tmp_path, crm, account=account, clock=clock) as w:
+            if at == 1:
+                wanted = (await clean(w)).records
+            else:
+                nothing_doubled(await written(w, at - 1, since), wanted)
+                if passed < at - 1:
+                    return
+            as_new(w)
+            since = before(w)
+            async with killed(w, at, committed=committed, patch=monkeypatch) as seen:
+                await one_call(w, at)
+                for _ in range(500):
+                    (row,) = await w.rows("select state from delivery order by id desc limit 1")
+                    if seen[0] >= at or row["state"] == "done":
+                        break
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)
+            passed = seen[0]
     raise AssertionError("the attempt never came to its end")
 
 
@@ -228,7 +280,8 @@ async def test_requests_per_call(tmp_path: Path, crm: str) -> None:
         await one_call(w)
         await done(w)
         new = sum(w.account.requests.values())
-        await w.answered("sid2", StartTime="2026-11-21 11:00:00", CurrentTime="2026-11-21 11:01:00")
+        again = {"StartTime": "2026-11-21 11:00:00", "CurrentTime": "2026-11-21 11:01:00"}
+        await w.answered("sid2", caller=caller_of(0), **again)
         await done(w)
         known = sum(w.account.requests.values()) - new
         most_new, most_known = REQUESTS[crm]

@@ -14,7 +14,6 @@ from connector.pipeline.upkeep import periodic
 from connector.pipeline.upkeep.periodic import Periodic
 from connector.store.engine.database import Database
 from connector.store.engine.held import Hold
-from connector.store.engine.migrate import upgrade
 from connector.store.queries import leases
 from connector.store.queries.leases import Standing
 from connector.tenants.directory import Directories
@@ -29,7 +28,6 @@ JOB = "retention:exotel535"
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(config_in(tmp_path).database_url)
-    await asyncio.to_thread(database.transact, upgrade)
     async with database.running():
         yield database
 

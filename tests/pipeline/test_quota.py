@@ -19,7 +19,6 @@ from connector.pipeline.gates.gate import Gate
 from connector.pipeline.gates.quota import SharedQuota
 from connector.pipeline.gates.replicas import Replicas
 from connector.store.engine.database import Database
-from connector.store.engine.migrate import upgrade
 from connector.store.queries.quota import CHUNK_S, Draw, Drawn, draw
 from connector.store.schema import metadata
 from connector.store.window import Window
@@ -136,8 +135,6 @@ async def gates(
         made, shares = [], []
         for owner in range(count):
             db = await stack.enter_async_context(Database(url, single_process=False).running())
-            if owner == 0:
-                await asyncio.to_thread(db.transact, upgrade)
             shares.append(SharedQuota(db, f"r{owner}", lambda: count, clocks[owner]))
             made.append(Gate("acme", limits, clocks[owner], buckets=shares[-1]))
         yield db, made

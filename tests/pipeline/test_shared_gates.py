@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from connector_freshdesk import Freshdesk
 from sqlalchemy import text
 
 from connector.clock import SYSTEM
 from connector.pipeline.gates.gate import PROBE_EVERY_S, Gate
 from connector.pipeline.gates.replicas import DEAD_S, Replicas
 from connector.store.engine.database import Database
-from connector.store.engine.migrate import upgrade
 from tests.databases import config_in
 from tests.pipeline.world import SID, World, replica, standin_of, tenant_file, world
 
@@ -155,7 +155,6 @@ async def test_two_that_write_at_once_agree(tmp_path: Path) -> None:
 
 async def test_each_takes_its_part_and_a_dead_one_gives_it_back(tmp_path: Path) -> None:
     db = Database(config_in(tmp_path).database_url, single_process=False)
-    await asyncio.to_thread(db.transact, upgrade)
 
     async def silent_for(seconds: float, id_: str) -> None:
         aged = text("update replica set seen_at = seen_at - :seconds where id = :id")
@@ -206,14 +205,32 @@ async def test_what_is_applied_reaches_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("both_databases", ["postgresql"], indirect=True)  # an SQLite file carries no tokens
-async def test_what_one_has_no_part_left_for_the_other_takes(tmp_path: Path) -> None:
-    """All events come to A, whose part of what may run is used up by requests that hang."""
+async def test_what_one_has_no_part_left_for_the_other_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All events come to A, and more of them until its part of what may run is used up and B has taken some."""
+    monkeypatch.setattr(Freshdesk, "limits", {"all": (1_000_000, 60)})
     async with two(tmp_path) as (a, b):
         await soon(lambda: rooms(a) == rooms(b) == gate(a).in_flight // 2)
+        started = a.pipeline.accounts.started
+        begun: list[tuple[int, int]] = []
+
+        def seen(connection_id: str, change: int) -> None:
+            part = max(1, gate(a)._part(gate(a).in_flight, gate(a).account))
+            started(connection_id, change)
+            if change > 0:
+                begun.append((gate(a).running, part))
+
+        monkeypatch.setattr(a.pipeline.accounts, "started", seen)
         a.faults.latency_s = 1.0
-        for number in range(24):
-            await a.missed(f"c{number}", f"088846436{number:02}")
-        await soon(lambda: gate(a).running > 0 and gate(b).running > 0)
-        assert gate(a).running <= gate(a).in_flight // 2
+        sent = 0
+        until = time.monotonic() + _SOON_S
+        while sent < 24 or not (gate(a).running > 0 and gate(b).running > 0):
+            assert time.monotonic() < until
+            await a.missed(f"c{sent}", f"08888464{sent:03}")
+            sent += 1
+            if sent >= 24:
+                await asyncio.sleep(0.05)
+        # However long it took: at no start has A gone beyond its part, which is half for as long as both are heard of.
+        assert begun[0][1] == gate(a).in_flight // 2
+        assert all(running <= part for running, part in begun), begun
         a.faults.latency_s = 0.0
-        await soon(lambda: len(a.tickets) == 24)
+        await soon(lambda: len(a.tickets) == sent)

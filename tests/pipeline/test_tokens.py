@@ -20,7 +20,6 @@ from connector.clock import SYSTEM
 from connector.errors import AuthFailed, CrmUnavailable, RateLimited
 from connector.pipeline.gates.tokens import SharedTokens
 from connector.store.engine.database import Database
-from connector.store.engine.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
 from tests.databases import config_in
 from tests.pipeline.world import ManualClock
@@ -56,7 +55,6 @@ async def stage(folder: Path) -> AsyncIterator[tuple[LoginService, Database, Sec
     config = config_in(folder)
     db = Database(config.database_url)
     async with TestServer(app) as server, db.running():
-        await asyncio.to_thread(db.transact, upgrade)
         box = open_box(config, db)
         sealed = box.seal({"settings": {"client_secret": "s3cret", "refresh_token": "refresh-1"}})
         await asyncio.to_thread(

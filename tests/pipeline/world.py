@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from connector.pipeline.calls.accept import Received
 from connector.pipeline.delivery.dispatch import SLOTS
 from connector.pipeline.service import Pipeline
 from connector.store.engine.database import Database
-from connector.store.engine.migrate import upgrade
 from connector.store.secrets import SecretBox, open_box
 from connector.tenants.apply import apply
 from connector.tenants.check import make_adapter
@@ -56,6 +56,7 @@ class ManualClock:
         self.ahead += seconds
 
 
+@functools.cache  # to look through all that is installed takes longer than to open a store
 def standin_of(adapter: str) -> ModuleType:
     """The module that offers an adapter's stand-in: `standin`, `Account`, `SETTINGS`."""
     module: ModuleType = standins()[adapter].load()
@@ -228,8 +229,6 @@ async def world(
     config = config_in(folder)
     db = Database(config.database_url, single_process=single_process)
     async with TestServer(standin_of(adapter).standin(account, faults)) as server, db.running():
-        if config.database_file is not None:  # a database of a server comes with its tables
-            await asyncio.to_thread(db.transact, upgrade)
         box = open_box(config, db)
         directories = Directories(db, box)
         base_url = f"http://127.0.0.1:{server.port}"

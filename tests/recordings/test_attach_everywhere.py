@@ -10,7 +10,8 @@ import pytest
 from connector.adapter import Files, registry
 from connector.errors import ConfigError
 from connector.kit.faults import Fault
-from tests.pipeline.test_every_adapter import after, done, held, nothing_doubled
+from tests.pipeline import test_every_adapter as every_adapter
+from tests.pipeline.test_every_adapter import done, held
 from tests.pipeline.world import SID, World, standin_of, world
 from tests.recordings.peer import AUDIO, Peer
 
@@ -26,46 +27,25 @@ async def attaching(folder: Path, crm: str, peer: Peer, **more: Any) -> AsyncIte
         yield w
 
 
-def folder_of(folder: Path, name: object) -> Path:
-    """A new folder for one world."""
-    made = folder / str(name)
-    made.mkdir()
-    return made
-
-
 async def one_call(w: World, peer: Peer) -> None:
     """An answered call, whose recording the peer has."""
-    when = {"StartTime": "2026-11-21 10:00:00", "CurrentTime": "2026-11-21 10:01:00"}
-    await w.answered("sid1", RecordingUrl=peer.recording(SID), **when)
+    await every_adapter.one_call(w, RecordingUrl=peer.recording(SID))
 
 
-async def clean(folder: Path, crm: str, peer: Peer) -> dict[str, int]:
-    """What the CRM holds where nothing goes wrong, the file among it."""
-    async with attaching(folder_of(folder, "clean"), crm, peer) as w:
-        await one_call(w, peer)
-        (row,) = await done(w)
-        assert (row["state"], row["warnings"]) == ("done", "[]")
+@pytest.mark.parametrize("crm", TAKERS)
+@pytest.mark.parametrize("fault", every_adapter.FAULTS)
+async def test_each_request_survives_each_fault(tmp_path: Path, crm: str, fault: Fault, peer: Peer) -> None:
+    async with attaching(tmp_path, crm, peer) as w:
+        recording = {"RecordingUrl": peer.recording(SID)}
+        wanted = await every_adapter.clean(w, **recording)
+        (row,) = wanted.rows
+        assert row["warnings"] == "[]"
         (step,) = await w.rows("select kind, ref_id, state from step where slot = 'file'")
         assert (step["kind"], step["state"]) == ("file", "done")
         assert str(len(AUDIO)) in str(w.account.dump())
         assert "/r/" not in str(w.account.dump())
-        assert "attached as recording-sid1.mp3" in str(w.account.dump())
-        return held(w.account)
-
-
-@pytest.mark.parametrize("crm", TAKERS)
-@pytest.mark.parametrize("fault", ["error_before", "error_after", "rate_limited", "reset_before", "reset_after"])
-async def test_each_request_survives_each_fault(tmp_path: Path, crm: str, fault: Fault, peer: Peer) -> None:
-    wanted = await clean(tmp_path, crm, peer)
-    for at in range(_MOST_REQUESTS):
-        async with attaching(folder_of(tmp_path, at), crm, peer) as w:
-            w.faults.script.extend(after(at, fault))
-            await one_call(w, peer)
-            rows = await done(w)
-            nothing_doubled(held(w.account), wanted, rows)
-            if not w.faults.dealt[fault]:
-                return
-    raise AssertionError(f"{crm} was asked more than {_MOST_REQUESTS} times for one call")
+        assert "attached as recording-sid0.mp3" in str(w.account.dump())
+        await every_adapter.survives(w, wanted, fault, _MOST_REQUESTS, **recording)
 
 
 @pytest.mark.parametrize("crm", TAKERS)
@@ -92,10 +72,10 @@ async def test_a_login_that_may_not_attach_files(tmp_path: Path, peer: Peer) -> 
         assert "The link stands in for the file" in row["warnings"]
         assert "https://calls.example/r/" in str(w.account.dump())
         w.account.missing_scopes = []
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(w.tenant.id, call_sid="sid0")
         (row,) = await done(w)
         assert (row["state"], held(w.account)["files"]) == ("done", 1)
-        assert "attached as recording-sid1.mp3" in str(w.account.dump())
+        assert "attached as recording-sid0.mp3" in str(w.account.dump())
 
 
 @pytest.mark.parametrize("crm", [name for name in registry.adapters() if name not in TAKERS])

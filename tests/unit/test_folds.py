@@ -35,7 +35,7 @@ def _event(id_: int, kind: str = "answered", at: float = 1000.0, **params: str) 
 
 def _work(*stored: StoredEvent, call_id: int = 1, connection_id: str = "c1") -> Work:
     return Work(
-        id=1, tenant_id=1, call_id=call_id, call_sid="sid1", connection_id=connection_id, owner="", fence=0,
+        id=1, tenant_id=1, call_id=call_id, call_sid="sid1", connection_id=connection_id, holder="", fence=0,
         lease_until=0.0, version=0, priority=1, attempts=0, retried_s=0.0, revision=None, replay=None, warnings="[]",
         call_created_at=1000.0, events=list(stored),
     )  # fmt: skip

@@ -49,7 +49,6 @@ def call_sid(number: int) -> str:
 
 
 def _fill(sql: Connection) -> None:
-    schema.metadata.create_all(sql)
     _insert(sql, schema.config, id=1, version=1)
     for id_, sid in ((1, MINE), (2, THEIRS)):
         _insert(
