@@ -1,7 +1,7 @@
 """Numbers: Exotel's spellings in, E.164 within, the spellings that people read and CRMs store out.
 
 Exotel writes one number in many ways, mixed within one request: national with a trunk zero, national without it,
-E.164, E.164 whose `+` a query string turned into a blank, `sip:` addresses (reference exotel.md §2.1). Everything
+E.164, E.164 whose `+` a query string turned into a blank, `sip:` addresses (docs/reference/exotel.md §2.1). Everything
 else here compares E.164. Rules of a country come from `phonenumbers`; answers are cached, since a request names the
 same few numbers several times and a tenant's agents and ExoPhones come back with every call.
 """
@@ -55,7 +55,7 @@ def parse_number(text: str | None, country: str) -> str | None:
     """A number as Exotel spells it -> E.164; `sip:` addresses and text that is no number as they are.
 
     `country` is the ISO code that numbers without a country code belong to. None where nothing is told: empty, or the
-    literal `null`, `none`, `undefined` (reference exotel.md §2.1, §2.3). Never raises.
+    literal `null`, `none`, `undefined` (docs/reference/exotel.md §2.1, §2.3). Never raises.
     """
     if text is None:
         return None
@@ -189,10 +189,10 @@ def _readings(digits: str, *, blank_before: bool) -> list[str]:
     if digits.startswith("0"):
         if digits.startswith("00"):
             readings.append("+" + digits[2:])
-        # The handbook's examples put `000` before a mobile number (seed 004 §5.19).
+        # The handbook's examples put `000` before a mobile number (docs/reference/exotel-flows.md §5.19).
         readings += ["0" + digits.lstrip("0"), digits.lstrip("0")]
     elif blank_before:
-        # An unencoded `+` of a query string arrives as a blank (seed 004 §5.1).
+        # An unencoded `+` of a query string arrives as a blank (docs/reference/exotel-flows.md §5.1).
         readings.insert(0, "+" + digits)
     else:
         readings.append("+" + digits)

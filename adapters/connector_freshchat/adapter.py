@@ -1,6 +1,6 @@
 """Freshchat: users, conversations and messages; a call is a message in the conversation of customer and agent.
 
-API: v2, https://developers.freshchat.com/api/, as read in the project's reference (freshchat.md). Auth: an admin's API
+API: v2, https://developers.freshchat.com/api/, as docs/reference/freshchat.md has it. Auth: an admin's API
 token, Bearer. Limits: none documented; those below are the reference's advice (§8), until headers tell better.
 Quirks: a message can be neither edited nor deleted; numbers are compared literally, so each spelling is a request of
 its own; a user's conversations are listed as bare ids, in an order that nobody tells; 202 means "not done yet"; a

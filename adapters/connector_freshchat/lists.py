@@ -1,4 +1,7 @@
-"""What Freshchat lists: pages of records, a user's newest conversations, a conversation's messages (reference §8)."""
+"""What Freshchat lists: pages of records, a user's newest conversations, a conversation's messages.
+
+See docs/reference/freshchat.md §8.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any

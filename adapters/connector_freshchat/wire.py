@@ -6,7 +6,8 @@ from typing import Any
 
 from connector.adapter import Entry, signed, stamped
 
-#: No limit of a message is documented; the reference advises to stay below 4000 characters (§8).
+#: No limit of a message is documented; the reference advises to stay below 4000 characters
+#: (docs/reference/freshchat.md §8).
 _LONGEST = 3900
 #: The connector's own link to a recording, wherever it stands in the text.
 _RECORDING = re.compile(r"https?://\S+/r/[0-9a-f]{32}\.\S+")

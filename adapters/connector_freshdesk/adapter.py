@@ -1,6 +1,6 @@
 """Freshdesk: contacts, tickets and notes of a help desk; a call is a ticket, what is learned later a private note.
 
-API: v2, https://developers.freshdesk.com/api/, as read in the project's reference. Auth: one agent's key, Basic.
+API: v2, https://developers.freshdesk.com/api/, as docs/reference/freshdesk.md has it. Auth: one agent's key, Basic.
 Limits: per account and minute, with lower ones for lists, ticket creation and update; headers tell the total only.
 Quirks: the contact search lags minutes behind, the lists do not; one unknown JSON key refuses a request; `tags`
 replace; a wrong sub-domain is a 404 without a body; an external id stays taken by deleted contacts and by agents.

@@ -1,10 +1,10 @@
 """Freshsales, the CRM of Freshworks: a call is a call log on its contact, a missed one also a follow-up task.
 
 API: `/crm/sales/api` of `*.myfreshworks.com` (Suite), `/api` of `*.freshsales.io` (Classic, which has leads too), as
-read in the project's reference freshsales.md. Auth: one user's key. Limits: 1000 to 5000 requests an hour and account.
-Quirks: numbers are compared as they are spelled; call logs want a multipart body, and have no fields for duration,
-recording and outcome, so these are words of the log's note, the only part that can be changed; a duplicate is a 400 in
-the account's language; a 400 may hide a 429; `selector/owners` may be forbidden to a key that can write.
+docs/reference/freshsales.md has it. Auth: one user's key. Limits: 1000 to 5000 requests an hour and account. Quirks:
+numbers are compared as they are spelled; call logs want a multipart body, and have no fields for duration, recording
+and outcome, so these are words of the log's note, the only part that can be changed; a duplicate is a 400 in the
+account's language; a 400 may hide a 429; `selector/owners` may be forbidden to a key that can write.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,8 @@ class Freshsales(Adapter[FreshsalesSettings], Sales, Tasks, Owners):
     name, title = "freshsales", "Freshsales"
     settings_model, options_model = FreshsalesSettings, FreshsalesOptions
     options: FreshsalesOptions
-    #: Exotel's rule for Freshsales: contacts are kept with 10 digits, without a country code (seed 004 §4.2.4).
+    #: Exotel's rule for Freshsales: contacts are kept with 10 digits, without a country code
+    #: (docs/reference/exotel-flows.md §4.2.4).
     find_by: ClassVar[tuple[Spelling, ...]] = ("national", "e164", "digits", "trunk_zero")
     save_as: ClassVar[Spelling] = "national"
     #: Growth's, the smallest paid plan; Pro has 2000, Enterprise 5000 (§9).

@@ -1,4 +1,7 @@
-"""What is sent: JSON of contacts, call logs, notes, sales activities and tasks (reference freshsales.md §4 to §7)."""
+"""What is sent: JSON of contacts, call logs, notes, sales activities and tasks.
+
+See docs/reference/freshsales.md §4 to §7.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

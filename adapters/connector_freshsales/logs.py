@@ -40,7 +40,8 @@ class LogId:
 def logged(body: Any, contact: Ref) -> LogId | None:
     """The call log that `POST /phone_calls` tells of; None where it is not on the contact, or has no note.
 
-    An account that reads another format answers 200 all the same, and drops the target (reference freshsales.md §5).
+    An account that reads another format answers 200 all the same, and drops the target
+    (docs/reference/freshsales.md §5).
     """
     calls = body.get("phone_calls") if isinstance(body, dict) else None
     call = calls[0] if calls else {}

@@ -28,7 +28,7 @@ class FreshsalesSettings(Settings):
 class FreshsalesOptions(SalesOptions, TaskOptions):
     """Options of call logs and tasks, and how this CRM is written to."""
 
-    #: Body of `POST /phone_calls`: accounts differ in which one keeps the contact (reference freshsales.md §5).
+    #: Body of `POST /phone_calls`: accounts differ in which one keeps the contact (docs/reference/freshsales.md §5).
     call_log_format: Literal["multipart", "json"] = "multipart"
     #: What a call becomes: an entry of the phone log, a sales activity of the type phone, or a note.
     log_as: Literal["phone_call", "sales_activity", "note"] = "phone_call"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from connector.adapter import QuotaHeaders, has_number
 
-#: A 400 that passes on another service's 429 (reference freshsales.md §9).
+#: A 400 that passes on another service's 429 (docs/reference/freshsales.md §9).
 _HIDDEN_429 = re.compile(r"response_code\W{1,6}429\b")
 #: English only, and so no more than a hint: accounts answer in their own language.
 _DUPLICATE = re.compile(r"not unique|already (?:been taken|exists)", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """HubSpot: a call is a call engagement of its contact; tasks follow missed calls, tickets are written where asked for.
 
-API: CRM v3 objects and v4 associations, https://developers.hubspot.com/docs/api, as read in the project's reference.
+API: CRM v3 objects and v4 associations, https://developers.hubspot.com/docs/api, as docs/reference/hubspot.md has it.
 Auth: a private app's token, or OAuth with access tokens of 30 minutes. Limits: per portal and ten seconds, told in
 headers; searches five a second, shared by all apps, told nowhere; a 429 names its policy instead of Retry-After.
 Quirks: the search lags behind, associations and reads by a unique property do not; property values are text; talk time

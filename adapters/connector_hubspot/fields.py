@@ -1,4 +1,7 @@
-"""What a call and an entry are in HubSpot's properties; every value is text (reference hubspot.md §3, 5, 6, 7)."""
+"""What a call and an entry are in HubSpot's properties; every value is text.
+
+See docs/reference/hubspot.md §3, §5, §6, §7.
+"""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -31,7 +34,7 @@ FIELDS: Final = Fields(
         "hs_call_recording_url": "recording",
     },
 )
-#: Object -> kind of record on the other side -> association type (§6, 7); types have a direction.
+#: Object -> kind of record on the other side -> association type (§6, §7); types have a direction.
 TIES: Final[Mapping[str, Mapping[str, int]]] = {
     "calls": {"contact": 194, "company": 182, "deal": 206, "ticket": 220},
     "notes": {"contact": 202, "ticket": 228},

@@ -1,4 +1,4 @@
-"""HubSpot's objects: all are written, read and tied to each other in one way (reference hubspot.md §3, 4.2)."""
+"""HubSpot's objects: all are written, read and tied to each other in one way (docs/reference/hubspot.md §3, §4.2)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass

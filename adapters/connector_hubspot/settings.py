@@ -10,7 +10,7 @@ _LOGIN = ("client_id", "client_secret", "refresh_token")
 
 
 class HubSpotSettings(Settings):
-    """A private app's token, or an OAuth app's login: one of the two (reference hubspot.md §2)."""
+    """A private app's token, or an OAuth app's login: one of the two (docs/reference/hubspot.md §2)."""
 
     access_token: SecretStr | None = Field(
         default=None,

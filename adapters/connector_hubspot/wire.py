@@ -1,4 +1,4 @@
-"""How HubSpot is searched, and how it refuses (reference hubspot.md §4, 13)."""
+"""How HubSpot is searched, and how it refuses (docs/reference/hubspot.md §4, §13)."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """Zoho CRM: a call is a record of the module Calls, on a contact or a lead; follow-ups are tasks, events or calls.
 
-API: v8, https://www.zoho.com/crm/developer/docs/api/v8/, as read in the project's reference zoho_crm.md. Auth: OAuth 2,
+API: v8, https://www.zoho.com/crm/developer/docs/api/v8/, as docs/reference/zoho_crm.md has it. Auth: OAuth 2,
 a refresh token per login. Limits: credits per rolling 24 hours, told by a header once half are gone; requests at once.
 Quirks: a 2xx can refuse the record inside; nothing found is 204 without a body; search compares loosely and lags; type
 and owner of a call stay as they were made; answered calls need a duration, missed ones must not have one.
@@ -66,7 +66,7 @@ _MODULES: Mapping[Kind, str] = {"contact": "Contacts", "lead": "Leads", "call_lo
 #: Option `follow_up` -> module, and the related list in which open ones are; a call that is over is in another list.
 _FOLLOW_UPS = {"task": "Tasks", "event": "Events", "call": "Calls"}
 _CALLS_OVER = "Calls_History"
-#: The one field has two names: SDKs have the first, the documentation the second (reference §5).
+#: The one field has two names: SDKs have the first, the documentation the second (docs/reference/zoho_crm.md §5).
 _STATUS_NAMES = ("Outgoing_Call_Status", "Outbound_Call_Status")
 #: What a Description takes, less room for the key.
 _TEXT = 31_000
@@ -95,7 +95,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
     account_by_login = True
     #: Half of the smallest paid edition's day; from there on the header tells how to go on (`quota`).
     limits: ClassVar = {"all": (25_000, 3600.0)}
-    #: Standard's; Free has half of it (reference §9).
+    #: Standard's; Free has half of it (docs/reference/zoho_crm.md §9).
     in_flight = 10
     #: People are known by their number alone, unless `options.key_field` holds the key.
     lookup: ClassVar = {
@@ -182,7 +182,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
         for kind in kinds:
             query = {"criteria": criteria, "fields": "Last_Name,Phone,Mobile,Modified_Time", "per_page": str(_PAGE)}
             rows = rows_of(await self.http.get(f"{_MODULES[kind]}/search", query))
-            # `equals` means "contains" where there are several terms (reference §3.1)
+            # `equals` means "contains" where there are several terms (docs/reference/zoho_crm.md §3.1)
             at = ("Phone", "Mobile", "Last_Name")
             rows = [row for row in rows if has_number(row, caller.spellings, *at, digits=NUMBER)]
             if rows:
@@ -216,7 +216,7 @@ class ZohoCrm(Adapter[ZohoCrmSettings], Sales, Tasks, Leads, Files, Owners):
 
     async def update_call_log(self, key: str, log: Ref, call: Call, entry: Entry) -> None:
         name = await self._name_in(log) if _NAME in entry.subject else None
-        # type and owner of a call cannot be changed, and whom it is with stays (reference §5)
+        # type and owner of a call cannot be changed, and whom it is with stays (docs/reference/zoho_crm.md §5)
         words = self._words("Subject", key, entry, name)
         body = {"id": log.id, **words, **call_fields(call), **FIELDS.written(entry.fields)}
         await self.http.put(f"Calls/{log.id}", {"data": [body]})
@@ -361,7 +361,7 @@ def _owner(entry: Entry) -> dict[str, Any]:
 
 
 def _links(person: Ref) -> dict[str, Any]:
-    """A contact is whom a call is with, a lead what it is about (reference §5)."""
+    """A contact is whom a call is with, a lead what it is about (docs/reference/zoho_crm.md §5)."""
     if person.kind == "lead":
         return {"What_Id": {"id": person.id}, "$se_module": "Leads"}
     return {"Who_Id": {"id": person.id}}

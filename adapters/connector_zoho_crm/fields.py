@@ -33,7 +33,7 @@ FIELDS: Final = Fields(
 
 
 def call_type(call: Call) -> str:
-    """`Inbound`, `Outbound` or `Missed`; it cannot be changed later (reference §5)."""
+    """`Inbound`, `Outbound` or `Missed`; it cannot be changed later (docs/reference/zoho_crm.md §5)."""
     if call.direction == "outbound":
         return "Outbound"
     return "Inbound" if call.outcome in ("answered", "ivr") else "Missed"
@@ -42,7 +42,8 @@ def call_type(call: Call) -> str:
 def call_fields(call: Call) -> dict[str, Any]:
     """When, how long, and what was recorded.
 
-    A missed call has no duration; others have one of at least a second, as minutes and seconds (reference §5).
+    A missed call has no duration; others have one of at least a second, as minutes and seconds
+    (docs/reference/zoho_crm.md §5).
     """
     fields: dict[str, Any] = {"Call_Start_Time": iso(began_at(call))}
     if call_type(call) != "Missed":

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr
 
 from connector.adapter import SalesOptions, Settings, TaskOptions, region
 
-#: Data centre, where an organisation lives -> domain (reference zoho_desk.md §2.1, zoho_crm.md §2).
+#: Data centre, where an organisation lives -> domain (docs/reference/zoho_desk.md §2.1, docs/reference/zoho_crm.md §2).
 DOMAINS: Final = {
     "us": "zoho.com",
     "eu": "zoho.eu",

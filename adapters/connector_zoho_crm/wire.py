@@ -9,12 +9,13 @@ from connector_zoho_crm.fields import FIELDS
 
 #: What counts as a number of a person's.
 NUMBER: Final = re.compile(r"\+?[\d\s().\-/]+")
-#: Terms of one search (reference zoho_crm.md §3.1: ten by the documentation, fifteen by the error text).
+#: Terms of one search (docs/reference/zoho_crm.md §3.1: ten by the documentation, fifteen by the error text).
 _TERMS = 10
 _ENDING, _ESCAPED = re.compile(r"([\\(),])"), r"\\\1"
 _LISTS = ("data", "users", "fields", "org")
 
-#: Zoho's word -> the status that says the same. It is the code that counts, not the HTTP status (reference §10).
+#: Zoho's word -> the status that says the same. It is the code that counts, not the HTTP status
+#: (docs/reference/zoho_crm.md §10).
 _STATUS = {
     **dict.fromkeys(("INVALID_TOKEN", "AUTHENTICATION_FAILURE"), 401),
     # 403 and not 401: a fresh token would lack the same scope
@@ -53,7 +54,10 @@ def code_of(body: Any) -> str | None:
 
 
 def verdict_of(status: int, body: Any) -> int:
-    """The status that an answer amounts to: refusals of single records come with 200 and 202 (reference §2)."""
+    """The status that an answer amounts to: refusals of single records come with 200 and 202.
+
+    See docs/reference/zoho_crm.md §2.
+    """
     item = item_of(body)
     if status >= 500 or item.get("status") != "error":
         return status
@@ -84,12 +88,14 @@ def words_of(body: Any) -> Mapping[str, str]:
 
 
 def is_dialable(text: str) -> bool:
-    """Whether a phone field takes this: letters are refused there (reference §4), thirty characters fit."""
+    """Whether a phone field takes this: letters are refused there (docs/reference/zoho_crm.md §4), thirty characters
+    fit.
+    """
     return bool(re.fullmatch(r"\+?\d{2,29}", text))
 
 
 def term(field: str, value: str) -> str:
-    """One term of a search; what would end it is escaped (reference §3.1)."""
+    """One term of a search; what would end it is escaped (docs/reference/zoho_crm.md §3.1)."""
     return f"({field}:equals:{_ENDING.sub(_ESCAPED, value)})"
 
 
@@ -108,7 +114,9 @@ def search_for(spellings: Sequence[str]) -> str:
 
 
 def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
-    """Credits left of the rolling day, which the header tells once half of them are gone (reference §9).
+    """Credits left of the rolling day, which the header tells once half of them are gone.
+
+    See docs/reference/zoho_crm.md §9.
 
     What is left is shared out: no hour takes more than a sixth of it, so that it lasts until credits come back.
     """

@@ -1,9 +1,9 @@
 """Zoho Desk: contacts, tickets, comments and call activities of one department.
 
-API: v1, https://desk.zoho.com/DeskAPIDocument and its OpenAPI files, as read in the project's reference. Auth: OAuth 2
-of Zoho accounts, a server per data centre, plus the header `orgId`. Limits: credits per day, and few requests at once.
-Quirks: search lags minutes behind, lists do not, but they leave the texts out; an empty list is 204 without a body; a
-missing scope may be answered 401; public comments are mailed to the customer; nothing can be upserted.
+API: v1, https://desk.zoho.com/DeskAPIDocument and its OpenAPI files, as docs/reference/zoho_desk.md has it. Auth: OAuth
+2 of Zoho accounts, a server per data centre, plus the header `orgId`. Limits: credits per day, and few requests at
+once. Quirks: search lags minutes behind, lists do not, but they leave the texts out; an empty list is 204 without a
+body; a missing scope may be answered 401; public comments are mailed to the customer; nothing can be upserted.
 """
 
 from collections.abc import Mapping
@@ -72,7 +72,8 @@ class ZohoDesk(Adapter[ZohoDeskSettings], Desk, EditableNotes, Sales, Files):
     default_options: ClassVar = {
         "answered": "ticket",
         "missed": "open_ticket",
-        "fields": {"phone": "{{ number }}"},  # the ticket's own number, which its people call back (seed 004 §4.7.1)
+        # the ticket's own number, which its people call back (docs/reference/exotel-flows.md §4.7.1)
+        "fields": {"phone": "{{ number }}"},
     }
     default_words: ClassVar = {
         "subject": {"answered": "Inbound call from {{ number }}"},

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, SecretStr, model_validator
 from connector.adapter import DeskOptions, SalesOptions, Settings, region
 
 DataCenter = Literal["us", "eu", "in", "au", "jp", "ca", "sa", "uk", "cn"]
-#: Data centre -> domain, the same for `accounts.` and `desk.` (reference zoho_desk.md §2.1).
+#: Data centre -> domain, the same for `accounts.` and `desk.` (docs/reference/zoho_desk.md §2.1).
 DOMAINS: dict[DataCenter, str] = {
     "us": "zoho.com",
     "eu": "zoho.eu",

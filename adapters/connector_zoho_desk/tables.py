@@ -52,7 +52,7 @@ KEYS: Final[Mapping[Kind, Listing]] = {
     "note": Listing(_LISTED, "tickets/{parent.id}/comments", "content", {"sortBy": "-commentedTime"}),
 }
 _QUOTED = re.compile(r"'/?(?:cf/)?([A-Za-z]\w{0,99})'")
-#: What a contact's phone may hold (reference zoho_desk.md §5.1); a SIP address may be longer, or have other signs.
+#: What a contact's phone may hold (docs/reference/zoho_desk.md §5.1); a SIP address may be longer, or have other signs.
 _PHONE = re.compile(r"[\w+\-.()$@?,;:'/!\s]{1,50}")
 #: How long nothing is sent when the day's credits are gone and no `Retry-After` tells: they come back with the next
 #: day, which begins at an hour that is not documented. Too many requests at once are fewer a moment later.
@@ -77,7 +77,7 @@ def searched(spellings: Sequence[str]) -> str:
 
 
 def call_facts(call: Call) -> dict[str, Any]:
-    """The fields of a call activity that a settled call fills (reference zoho_desk.md §5.6).
+    """The fields of a call activity that a settled call fills (docs/reference/zoho_desk.md §5.6).
 
     A call that nobody took is `Missed` whichever way it went; a voicemail is one too, its length is the duration.
     """
@@ -100,7 +100,7 @@ def quota_of(headers: Mapping[str, str]) -> Mapping[str, Quota]:
 
 
 def refused(body: Any) -> dict[str, str]:
-    """An error body's words by the part of the entry that they are about (reference zoho_desk.md §9)."""
+    """An error body's words by the part of the entry that they are about (docs/reference/zoho_desk.md §9)."""
     if not isinstance(body, dict):
         return {}
     words = FIELDS.refused(

@@ -65,7 +65,7 @@ async def refresh(client: aiohttp.ClientSession, grant: Grant, now: Callable[[],
     Raises `AuthFailed`, `RateLimited`, `CrmUnavailable`; nothing names a token.
     """
     asking = WebApplicationClient(grant.client_id, refresh_token=grant.refresh_token)
-    # All values go in the body: a query would land in somebody's log (reference zoho_desk.md §2.3).
+    # All values go in the body: a query would land in somebody's log (docs/reference/zoho_desk.md §2.3).
     body = asking.prepare_refresh_body(client_id=grant.client_id, client_secret=grant.client_secret)
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     try:

@@ -1,4 +1,4 @@
-"""What a tenant may change about how calls become records (design: policy).
+"""What a tenant may change about how calls become records (docs/design.md §6).
 
 One model per family; an adapter names the model that fits it (`options_model`) and may extend it with options of its
 own. Unknown keys are refused when a connection is applied.

@@ -15,7 +15,7 @@ _NOTES: Final = (523, 659, 784, 0, 784, 659, 523, 0)
 
 
 def recordings_app(api_key: str, api_token: str) -> web.Application:
-    """Serves any recording to who has the account's key and token (reference exotel.md §9)."""
+    """Serves any recording to who has the account's key and token (docs/reference/exotel.md §9)."""
     expected = "Basic " + b64encode(f"{api_key}:{api_token}".encode()).decode()
     content = sound()
 

@@ -1,4 +1,4 @@
-"""What Exotel sends and takes. Facts and their sources: the project's Exotel reference, cited by section."""
+"""What Exotel sends and takes. Facts and their sources: docs/reference/exotel.md, cited by section."""
 
 from connector.errors import IngressError
 from connector.exotel.model import Call, CallEvent, Leg

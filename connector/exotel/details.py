@@ -1,4 +1,4 @@
-"""One record of Call Details -> what fold needs of it (reference exotel.md §6.3).
+"""One record of Call Details -> what fold needs of it (docs/reference/exotel.md §6.3).
 
 A record tells less than it seems to: an inbound `completed` says nothing of whether anybody talked, `To` of an inbound
 call is the ExoPhone while the record is young and the agent's leg later, a recording of an outbound call proves the
@@ -77,7 +77,7 @@ def _answered(record: CallRecord) -> bool | None:
     """Whether customer and agent talked; None where the record does not prove it either way.
 
     A first attempt's `no-answer` may stand in `Leg2Status` of a call that a second agent answered: the talk time beats
-    it, as it does in Exotel's own sample (seed 001, bulk details).
+    it, as it does in Exotel's own sample (docs/reference/exotel.md §6.4).
     """
     if record.status in _RUNNING:
         return None

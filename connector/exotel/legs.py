@@ -1,4 +1,4 @@
-"""Legs, the attempts to reach somebody: one list in three encodings (reference exotel.md §2.5)."""
+"""Legs, the attempts to reach somebody: one list in three encodings (docs/reference/exotel.md §2.5)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,14 +43,17 @@ def _leg(row: Mapping[str, Any], country: str) -> Leg:
         cause_code=cause_code,
         type=word_of(row.get("type")),
         disconnected_by=side_of(row.get("disconnectedby")) or side_of(insights.get("disconnectedby")),
-        # Upper case in payloads, capitalised in a document (reference exotel.md §11.11).
+        # Upper case in payloads, capitalised in a document (docs/reference/exotel.md §11.11).
         answered_by=answered_by.upper() if answered_by else None,
         amd_cause=text_of(row.get("amdcause")),
     )
 
 
 def _cause(row: Mapping[str, Any]) -> tuple[str | None, int | None]:
-    """The cause's name and number, told apart by their looks: one page calls the number `Code` (reference §11.13)."""
+    """The cause's name and number, told apart by their looks: one page calls the number `Code`.
+
+    See docs/reference/exotel.md §11.13.
+    """
     told = [text for name in ("causecode", "cause", "code") if (text := text_of(row.get(name))) is not None]
     name = next((text for text in told if not text.isdecimal()), None)
     return name, next((code for text in told if (code := count_of(text)) is not None), None)
@@ -67,5 +70,5 @@ def number_of(value: Any, country: str) -> str | None:
     text = text_of(value)
     if text is None:
         return None
-    # A blank before the digits may have been a plus (reference exotel.md §2.1).
+    # A blank before the digits may have been a plus (docs/reference/exotel.md §2.1).
     return parse_number(f" {text}" if isinstance(value, str) and value[0] == " " else text, country)

@@ -71,7 +71,7 @@ class Leg(_Frozen):
 
 
 class CallEvent(_Frozen):
-    """One request of Exotel's, read. None means that the request does not tell (design, section 4)."""
+    """One request of Exotel's, read. None means that the request does not tell (docs/design.md §4)."""
 
     kind: EventKind
     call_sid: str

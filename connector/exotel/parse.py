@@ -1,7 +1,8 @@
 """One request of Exotel's -> `CallEvent`: which event it is, who is who, how it ended.
 
 The URL names the event, since values persist along a flow: a passthru behind a gather still carries the connect's
-outcome (reference exotel.md §1). Fields refine it by the tables of §3.2.1 and §3.2.2. Only `CallSid` is sure to come.
+outcome (docs/reference/exotel.md §1). Fields refine it by the tables of §3.2.1 and §3.2.2. Only `CallSid` is sure to
+come.
 """
 
 import re
@@ -15,7 +16,7 @@ from connector.exotel.model import CALLBACKS, ORDERS, CallEvent, Direction, Even
 from connector.exotel.wire import branch, count_of, fold_keys, merge, text_of, time_of, unbracket, word_of
 from connector.phone import is_number, is_sip
 
-#: The words of every dialect's URLs (design: ingress).
+#: The words of every dialect's URLs (docs/design.md §3).
 _KINDS: Final[Mapping[str, EventKind]] = {
     "pop": "popup",
     "popup": "popup",
@@ -78,7 +79,7 @@ def parse_request(
     raw = merge(query, content_type, body)
     call_sid = call_sid_of(raw)
     if kind in CALLBACKS:
-        # of one leg, or of one file: nothing in it is a fact of the call (reference exotel.md §4.3)
+        # of one leg, or of one file: nothing in it is a fact of the call (docs/reference/exotel.md §4.3)
         return CallEvent(kind=kind, call_sid=call_sid, raw=raw)
     return _Reader(kind, call_sid, raw, country).event()
 
@@ -94,7 +95,8 @@ def kind_of(event: str) -> EventKind:
 def call_sid_of(raw: Mapping[str, Any]) -> str:
     """The call that merged parameters belong to. Raises `IngressError` (`no_call_sid`).
 
-    Nothing is asked of its letters (reference exotel.md §2.8) but that a store can hold and an index can find them.
+    Nothing is asked of its letters (docs/reference/exotel.md §2.8) but that a store can hold and an index can find
+    them.
     """
     value = raw.get("CallSid")
     if value is None:
@@ -115,7 +117,8 @@ class _Reader:
         self.params = fold_keys(raw)
         self.tree = unbracket(raw)
         self.missed_as_voicemail = (self.word("missedcalltype") or "").startswith("voi")
-        # The Freshworks dialect has one URL for both (seed 004 §4.2.3); its value is only known by how it begins.
+        # The Freshworks dialect has one URL for both (docs/reference/exotel-flows.md §4.2.3); its value is only known
+        # by how it begins.
         self.kind: EventKind = "voicemail" if kind == "missed" and self.missed_as_voicemail else kind
         self.legs = read_legs(branch(self.params, self.tree, "legs"), country, keep_places=self.kind == "status")
 
@@ -182,7 +185,7 @@ class _Reader:
 
     @property
     def agent_state(self) -> Literal["busy", "free"] | None:
-        """A popup's Status: the agent's line, never the call's outcome (reference exotel.md §3.1)."""
+        """A popup's Status: the agent's line, never the call's outcome (docs/reference/exotel.md §3.1)."""
         state = self.word("status") if self.kind == "popup" else None
         return "busy" if state == "busy" else "free" if state == "free" else None
 
@@ -190,7 +193,8 @@ class _Reader:
         word = self.word("direction") or ""
         if word in ("incoming", "inbound"):
             return "inbound"
-        # An article claims outbound-dial of popups for incoming calls (reference exotel.md §11.1): not believed there.
+        # An article claims outbound-dial of popups for incoming calls (docs/reference/exotel.md §11.1): not believed
+        # there.
         if word.startswith(("outbound", "outgoing")) and self.kind != "popup":
             return "outbound"
         return None
@@ -198,7 +202,10 @@ class _Reader:
     def parties(
         self, direction: Direction | None, talked: Leg | None
     ) -> tuple[str | None, str | None, str | None, tuple[str, ...]]:
-        """Customer, agent, ExoPhone and whoever else is named, as far as one request can tell (reference §3.2.1)."""
+        """Customer, agent, ExoPhone and whoever else is named, as far as one request can tell.
+
+        See docs/reference/exotel.md §3.2.1.
+        """
         if self.kind == "status":
             exophone = self.number("phonenumbersid")
             # Newer numbers are told by a UUID.
@@ -212,13 +219,14 @@ class _Reader:
         if direction != "outbound":
             return customer, agent, self.number("callto", "to"), ()
         exophone = self.number("outgoingphonenumber", "callto", "to")
-        # Documents and samples disagree who is who here; the tenant's own numbers tell (reference §3.2.1).
+        # Documents and samples disagree who is who here; the tenant's own numbers tell
+        # (docs/reference/exotel.md §3.2.1).
         named = (self.number(name) for name in ("callfrom", "from", "callto", "to"))
         others = dict.fromkeys(n for n in named if n is not None and n not in (customer, agent, exophone))
         return customer, agent, exophone, tuple(others)
 
     def verdict(self) -> _Verdict:
-        """Status and whether it was answered: the table of reference exotel.md §3.2.2, first row that fits."""
+        """Status and whether it was answered: the table of docs/reference/exotel.md §3.2.2, first row that fits."""
         if self.kind == "popup":
             return self.popup_verdict(), None
         if self.kind in ("ivr", "gather", "end"):
@@ -290,8 +298,8 @@ class _Reader:
     def talk_time(self, status: Status, answered: bool | None) -> int | None:
         """Seconds that customer and agent talked; 0 only where the request says so, None where it does not tell.
 
-        Never DialCallDuration, which counts ringing (reference exotel.md §2.7). What a voicemail, IVR, gather or record
-        request carries of it is left over from an earlier connect.
+        Never DialCallDuration, which counts ringing (docs/reference/exotel.md §2.7). What a voicemail, IVR, gather or
+        record request carries of it is left over from an earlier connect.
         """
         if self.kind == "status":
             return self.conversation()
@@ -302,7 +310,10 @@ class _Reader:
         return talk or (count_of(self.params.get("conversationduration")) if answered else None) or talk
 
     def digits(self) -> str | None:
-        """What the caller keyed, without the quotes around it; leading zeros, `*` and `#` stay (reference §2.4)."""
+        """What the caller keyed, without the quotes around it; leading zeros, `*` and `#` stay.
+
+        See docs/reference/exotel.md §2.4.
+        """
         text = self.text("digits")
         return text_of(text.strip("\"'\\ ")) if text is not None else None
 

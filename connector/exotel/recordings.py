@@ -1,4 +1,4 @@
-"""Recordings: which links may be followed, and the files behind them (design §8, reference exotel.md §9).
+"""Recordings: which links may be followed, and the files behind them (docs/design.md §8, docs/reference/exotel.md §9).
 
 A caller cannot choose a recording link, but whoever knows a hook's URL can: a link elsewhere is left out, and every hop
 of a redirect is checked again. Credentials go to the host that the link names and to no other. Files are private: the
@@ -22,7 +22,7 @@ from yarl import URL
 from connector.errors import ConfigError, ConnectorError
 
 _HOSTS = frozenset({"recordings.exotel.com", "recordings.mum1.exotel.com"})
-#: The bucket of old records (reference exotel.md §9); it takes no credentials of ours.
+#: The bucket of old records (docs/reference/exotel.md §9); it takes no credentials of ours.
 _OLD_BUCKET = "s3-ap-southeast-1.amazonaws.com"
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~/+@:-]*")
 #: Where Exotel may redirect to, over https.
@@ -226,7 +226,7 @@ def _origin(url: str) -> tuple[str, str]:
 def _read_head(response: aiohttp.ClientResponse, url: str) -> Opened:
     status = response.status
     if status in (403, 404, 410):
-        # 403 as well: the bucket tells a stranger no more of a file that is not there (reference exotel.md §9)
+        # 403 as well: the bucket tells a stranger no more of a file that is not there (docs/reference/exotel.md §9)
         raise RecordingTrouble("absent", "Exotel has no such recording, or not yet.")
     if status == 401:
         raise RecordingTrouble("unauthorized", "Exotel refuses the account's API key for its recordings.")

@@ -9,7 +9,7 @@ _TOKEN: Final = re.compile(r"c2c-[a-z2-7]{16}")
 
 
 def new_token() -> str:
-    """80 random bits in 20 characters; Exotel takes 128 (reference exotel.md §6.1)."""
+    """80 random bits in 20 characters; Exotel takes 128 (docs/reference/exotel.md §6.1)."""
     return "c2c-" + base64.b32encode(secrets.token_bytes(10)).decode().lower()
 
 

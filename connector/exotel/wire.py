@@ -1,7 +1,7 @@
 """Exotel's bytes to plain values: bodies, bracketed keys, blanks, times, counts. Their meaning is `parse.py`'s.
 
 Nothing here raises, whatever comes: a body that cannot be read is ignored, a value that cannot be read is None
-(reference exotel.md §2.2, §2.3, §2.5).
+(docs/reference/exotel.md §2.2, §2.3, §2.5).
 """
 
 import json
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-#: All of Exotel's times are Indian, none says so (reference exotel.md §1).
+#: All of Exotel's times are Indian, none says so (docs/reference/exotel.md §1).
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
 #: Deepest that Exotel nests is `Legs[0][Insights][Status]`.
@@ -22,7 +22,7 @@ _DEEPEST = 16
 #: What the store and CRMs hold as an integer.
 _LARGEST = 2**31 - 1
 _NOTHING = frozenset({"", "null", "none", "undefined"})
-# `{CallSid}` in a configured URL is never replaced (reference exotel.md §3).
+# `{CallSid}` in a configured URL is never replaced (docs/reference/exotel.md §3).
 _PLACEHOLDER = re.compile(r"\{[^{}\"]*\}|\{\{[^{}\"]*\}\}")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 _COUNT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,20})?")
@@ -43,7 +43,7 @@ def merge(query: Sequence[tuple[str, str]], content_type: str | None, body: byte
     """Every parameter of a request as it came, the query's first.
 
     Of a repeated key the last value that tells something stays: Exotel appends its own parameters to the configured
-    URL's (reference exotel.md §3), and posts them in the body.
+    URL's (docs/reference/exotel.md §3), and posts them in the body.
     """
     merged: dict[str, Any] = {}
     for key, value in query:
@@ -148,7 +148,7 @@ def count_of(value: Any) -> int | None:
 
 
 def time_of(value: Any) -> datetime | None:
-    """A time in any of Exotel's spellings, +05:30; None for its ways to say "unset" (reference exotel.md §2.2)."""
+    """A time in any of Exotel's spellings, +05:30; None for its ways to say "unset" (docs/reference/exotel.md §2.2)."""
     text = text_of(value)
     if text is None:
         return None

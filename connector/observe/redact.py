@@ -1,7 +1,7 @@
 """Takes secrets out of text: the last line of defence for logs, errors and echoed requests.
 
 Exotel's dynamic-URL requests repeat a former hook's whole URL in a parameter, JSON-quoted with escaped slashes
-(reference exotel.md §3), and a stored query has it percent-encoded: all three spellings are known here.
+(docs/reference/exotel.md §3), and a stored query has it percent-encoded: all three spellings are known here.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Call flows as data: the requests that Exotel makes for each, and what a help desk should have of them afterwards.
 
-Requests look like captured ones (reference exotel.md §3, §4, §10): national numbers, naive IST times, the constant
+Requests look like captured ones (docs/reference/exotel.md §3, §4, §10): national numbers, naive IST times, the constant
 epoch as EndTime, the literal `null`, quoted digits, legs in brackets. Offsets are seconds of the call as it was; who
 plays it decides how fast.
 """
@@ -16,7 +16,7 @@ _UNSET: Final = "1970-01-01 05:30:00"
 
 EXOPHONE: Final = "08047494574"
 
-#: Where Exotel keeps recordings (reference exotel.md §9).
+#: Where Exotel keeps recordings (docs/reference/exotel.md §9).
 RECORDINGS: Final = "https://recordings.exotel.com"
 
 

@@ -1,7 +1,8 @@
 """What a tenant answers Exotel's applets with while a caller waits: whom to ring, what to ask for, what to say.
 
-Names and limits are those of the answers themselves (reference exotel.md §3.4, seed 004 §5.5, §5.6, §5.8, §5.15); how
-templates and numbers are checked beyond that, `apply` knows.
+Names and limits are those of the answers themselves (docs/reference/exotel.md §3.4,
+docs/reference/exotel-flows.md §5.5, §5.6, §5.8, §5.15); how templates and numbers are checked beyond that, `apply`
+knows.
 """
 
 import re
@@ -135,7 +136,7 @@ class Gather(_Part):
     """What a caller is asked to key."""
 
     gather_prompt: Sound
-    # The documents disagree on the default (255, 127): it is always sent (reference exotel.md §11.12).
+    # The documents disagree on the default (255, 127): it is always sent (docs/reference/exotel.md §11.12).
     max_input_digits: Annotated[int, Field(ge=1, le=255)] = 255
     #: The key that ends the input; empty: none does.
     finish_on_key: Annotated[str, StringConstraints(pattern=r"^[0-9*#]?$", strip_whitespace=False)] = "#"

@@ -128,7 +128,7 @@ class IngressPart(_FilePart):
 
 
 class CallsPart(_FilePart):
-    """How calls are placed (click to call); the limits are Exotel's (reference exotel.md §6.1)."""
+    """How calls are placed (click to call); the limits are Exotel's (docs/reference/exotel.md §6.1)."""
 
     record: bool = False
     channels: Literal["single", "dual"] = "single"

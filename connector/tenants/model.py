@@ -47,7 +47,7 @@ class RecordingAccess:
 
 @dataclass(frozen=True, slots=True)
 class CallRules:
-    """How calls are placed for a tenant; None: Exotel's own default (reference exotel.md §6.1)."""
+    """How calls are placed for a tenant; None: Exotel's own default (docs/reference/exotel.md §6.1)."""
 
     record: bool = False
     channels: Literal["single", "dual"] = "single"

@@ -1,9 +1,9 @@
 """URLs that Exotel asks while a caller waits for the answer: whom to ring, what to ask for, what to say.
 
-Exotel waits five seconds (reference exotel.md §3.4); these answer within two, whatever CRMs, Exotel's own API and the
-store do. Who may ask is what it is for hooks, except that no tenant opens these to anyone: the answers carry agents'
-numbers. Once that is right a caller is on the line, and gets the best answer that there is instead of an error. Nothing
-is stored of a request: the call's events come by the hooks.
+Exotel waits five seconds (docs/reference/exotel.md §3.4); these answer within two, whatever CRMs, Exotel's own API and
+the store do. Who may ask is what it is for hooks, except that no tenant opens these to anyone: the answers carry
+agents' numbers. Once that is right a caller is on the line, and gets the best answer that there is instead of an error.
+Nothing is stored of a request: the call's events come by the hooks.
 """
 
 import asyncio
@@ -96,8 +96,8 @@ class AppletAnswers:
     def asks_to_gather(self, request: web.Request) -> bool:
         """Whether a Gather applet asks what to gather; else a passthru behind one says what was keyed.
 
-        Both have the one capability URL. The applet says its version (reference exotel.md §3.4) or names an answer, a
-        passthru carries digits or a tag; of what does neither, the tenant's file decides.
+        Both have the one capability URL. The applet says its version (docs/reference/exotel.md §3.4) or names an
+        answer, a passthru carries digits or a tag; of what does neither, the tenant's file decides.
         """
         if "Exotel-Version" in request.headers:
             return True
@@ -134,7 +134,8 @@ class AppletAnswers:
             params = read_query(query_of(request))
             name = next((value for key, value in params if key == "name"), None)
             body = await read_body(request) if request.body_exists else b""
-            # Parameters are a passthru's (seed 004 §5.6), whose word here only says how to read them.
+            # Parameters are a passthru's (docs/reference/exotel-flows.md §5.6), whose word here only says how to read
+            # them.
             event = parse_request(
                 event="answered",
                 method=request.method,
@@ -188,7 +189,7 @@ class AppletAnswers:
             return fallback(settings)
 
     def _connect(self, tenant: Tenant, settings: Connect, ring: Ring, event: CallEvent | None) -> dict[str, Any]:
-        """The answer to a Connect applet (seed 004 §5.6)."""
+        """The answer to a Connect applet (docs/reference/exotel-flows.md §5.6)."""
         names = ("record", "recording_channels", "max_ringing_duration", "max_conversation_duration")
         answer: dict[str, Any] = {
             "fetch_after_attempt": ring.more,
@@ -256,7 +257,8 @@ def _mind_version(request: web.Request, tenant: Tenant) -> None:
         log.warning("an applet asks in another version", extra={"tenant": tenant.sid, "version": asked[:32]})
 
 
-# Exotel takes `application/json` and `text/plain` "and nothing else" (seed 004 §5.5, §5.15): no charset behind them.
+# Exotel takes `application/json` and `text/plain` "and nothing else" (docs/reference/exotel-flows.md §5.5, §5.15): no
+# charset behind them.
 
 
 def _as_json(answer: Mapping[str, Any]) -> web.Response:

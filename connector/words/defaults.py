@@ -1,7 +1,7 @@
 """The default words of each family: template part -> variant -> jinja2 source. Variant `""` fits every other one.
 
 What the templates may name is what `facts` (in `render`) gives: `number`, `title`, `exophone`, `when`, `agent`, ...
-The subjects and labels are those of Exotel's own Freshdesk connector (seed 004 §4.2.1).
+The subjects and labels are those of Exotel's own Freshdesk connector (docs/reference/exotel-flows.md §4.2.1).
 """
 
 from collections.abc import Mapping

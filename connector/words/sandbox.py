@@ -1,7 +1,7 @@
 """jinja2 for words that tenants write: bounded in what they may say, how long they may be, and how much they may print.
 
 Tenants are not trusted with the machine: a template sees plain dicts, strings and lists, and what could multiply text
-or loop for long is refused when it is compiled (design, section 8).
+or loop for long is refused when it is compiled (docs/design.md §8).
 """
 
 from collections.abc import Callable, Mapping, Sequence

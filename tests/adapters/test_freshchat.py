@@ -1,6 +1,6 @@
 """Freshchat, adapter against stand-in, over real sockets.
 
-Bodies of refusals are those that the project's Freshchat reference quotes (sections 4, 5 and 7); none is a recording.
+Bodies of refusals are those that docs/reference/freshchat.md quotes (§4, §5 and §7); none is a recording.
 """
 
 import asyncio

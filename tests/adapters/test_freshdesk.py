@@ -1,7 +1,7 @@
 """Freshdesk, adapter against stand-in, over real sockets.
 
 Bodies of refusals are written after the API's documentation (https://developers.freshdesk.com/api/, errors; restated in
-the project's Freshdesk reference, sections 3.4 and 7); none is a recording.
+docs/reference/freshdesk.md §3.4 and §7); none is a recording.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Freshsales, adapter against stand-in, over real sockets.
 
-Bodies of refusals are those that public integrations met (restated in the project's Freshsales reference, sections 4.2,
-9 and 10); none is a recording.
+Bodies of refusals are those that public integrations met (restated in docs/reference/freshsales.md §4.2,
+§9 and §10); none is a recording.
 """
 
 import asyncio

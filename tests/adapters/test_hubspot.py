@@ -1,7 +1,7 @@
 """HubSpot, adapter against stand-in, over real sockets.
 
-Bodies of refusals are written after HubSpot's documentation and issues in public repositories (restated in the
-project's HubSpot reference, sections 2, 5 and 13); none is a recording.
+Bodies of refusals are written after HubSpot's documentation and issues in public repositories (restated in
+docs/reference/hubspot.md §2, §5 and §13); none is a recording.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Zoho CRM, adapter against stand-in, over real sockets.
 
-Bodies of refusals are written after Zoho's OpenAPI description and documentation (restated in the project's reference
-zoho_crm.md, sections 4 and 10); none is a recording.
+Bodies of refusals are written after Zoho's OpenAPI description and documentation (restated in
+docs/reference/zoho_crm.md §4 and §10); none is a recording.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Zoho Desk, adapter against stand-in, over real sockets.
 
-Bodies of refusals are written after Zoho's OpenAPI description of its errors (restated in the project's Zoho Desk
-reference, sections 2.3, 8 and 9); none is a recording.
+Bodies of refusals are written after Zoho's OpenAPI description of its errors (restated in
+docs/reference/zoho_desk.md §2.3, §8 and §9); none is a recording.
 """
 
 import asyncio

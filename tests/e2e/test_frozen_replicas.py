@@ -22,7 +22,7 @@ STARTED = ["contact started", "started ticket", "started note:recording"]
 ACCEPT = ["accepting", "accepted", "claiming", "journalling"]
 #: Those where it holds rows.
 HOLDS = {"claiming", "journalling"}
-#: How long others may wait because of one that is frozen (design §7).
+#: How long others may wait because of one that is frozen (docs/design.md §7).
 BOUND_S = 2.0
 #: A machine that is busy just then is not what is measured; what is, is there each time.
 TRIES = 3

@@ -17,7 +17,7 @@ from connector.store.engine.database import Database
 from tests.databases import config_in
 from tests.pipeline.world import SID, World, replica, standin_of, tenant_file, world
 
-#: What a replica wrote has reached the others: design, about a second; here with room for a slow machine.
+#: What a replica wrote has reached the others: docs/design.md §7, about a second; here with room for a slow machine.
 _SOON_S = 20.0
 
 

@@ -1,4 +1,4 @@
-"""A peer that serves Exotel's recordings, or a host that they redirect to, as strict as reference exotel.md §9."""
+"""A peer that serves Exotel's recordings, or a host that they redirect to, as strict as docs/reference/exotel.md §9."""
 
 import asyncio
 import re

@@ -17,7 +17,7 @@ WAV = "https://cdn.acme.example/hello.wav"
 CONNECT: dict[str, Any] = {"fallback": ["08047494574"]}
 GATHER: dict[str, Any] = {"gather_prompt": {"text": "Please key your order."}}
 
-#: Whole, with everything that the reference allows (seed 004 §5.5, §5.6, §5.8, §5.15).
+#: Whole, with everything that the reference allows (docs/reference/exotel-flows.md §5.5, §5.6, §5.8, §5.15).
 WHOLE: dict[str, Any] = {
     "connect": {
         "sales": {

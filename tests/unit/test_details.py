@@ -1,4 +1,4 @@
-"""Records of Call Details as events (reference exotel.md §6.3): what they prove; they fold alike in any order."""
+"""Records of Call Details as events (docs/reference/exotel.md §6.3): what they prove; they fold alike in any order."""
 
 import itertools
 import json

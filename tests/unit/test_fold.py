@@ -1,4 +1,4 @@
-"""Events -> Call (design: domain; reference exotel.md §10): the same in any order, however often told."""
+"""Events -> Call (docs/reference/exotel.md §10; docs/design.md §4): the same in any order, however often told."""
 
 import json
 from collections.abc import Sequence
@@ -409,7 +409,7 @@ def test_an_end_before_the_start_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("told", "labels"),
     [
-        # screenshots of seed 004 §4.2.1
+        # as in docs/reference/exotel-flows.md §4.2.1
         (
             (flow("ivr", 1, digits='"2"'), flow("gather", 2, digits='"2587"')),
             ["ivr_tag_1=2", "gather_tag_1=2587"],

@@ -1,4 +1,4 @@
-"""What Exotel sends, by the reference (exotel.md): every case names the line it comes from."""
+"""What Exotel sends, by docs/reference/exotel.md: every case names the line it comes from."""
 
 import json
 from collections.abc import Mapping
@@ -52,9 +52,9 @@ def expect(event: CallEvent, **fields: Any) -> None:
     assert {name: getattr(event, name) for name in fields} == fields
 
 
-# --- §3.2, seed 004 §5.18: whole requests ---
+# --- §3.2, docs/reference/exotel-flows.md §5.18: whole requests ---
 
-COMPLETED = {  # seed 004 §5.18, sample 1
+COMPLETED = {  # docs/reference/exotel-flows.md §5.18, sample 1
     "CallSid": SID,
     "CallFrom": "08660500001",
     "CallTo": "08046800001",
@@ -119,13 +119,13 @@ def test_completed_call() -> None:
     )
 
 
-def test_gather_after_a_connect_carries_stale_values() -> None:  # seed 004 §5.18, sample 2; §1
+def test_gather_after_a_connect_carries_stale_values() -> None:  # docs/reference/exotel-flows.md §5.18, sample 2; §1
     params = {k: v for k, v in COMPLETED.items() if k not in ("Legs", "OutgoingPhoneNumber")}
     params |= {"CallStatus": "in-progress", "ProcessStatus": "ready", "digits": '"15246"', "DialCallDuration": "25"}
     expect(flow("gather", params), kind="gather", status="ivr", answered=None, digits="15246", duration_s=None)
 
 
-def test_api_call_to_a_flow() -> None:  # seed 004 §5.18, sample 3; §3.2.1
+def test_api_call_to_a_flow() -> None:  # docs/reference/exotel-flows.md §5.18, sample 3; §3.2.1
     params = COMPLETED | {"Direction": "outbound-dial", "CustomField": "Hello there"}
     expect(
         flow("answered", params),
@@ -138,7 +138,7 @@ def test_api_call_to_a_flow() -> None:  # seed 004 §5.18, sample 3; §3.2.1
     )
 
 
-def test_sip_request() -> None:  # §3.4, seed 004 §3.3.1.1
+def test_sip_request() -> None:  # §3.4, docs/reference/exotel-flows.md §3.3.1.1
     event = flow(
         "missed",
         "CallSid=743ddcf5a0552050bc37b6d0ff9613bn&CallFrom=sip:Alice&CallTo=sip:08040408080&CallStatus=ringing"
@@ -159,7 +159,7 @@ def test_sip_request() -> None:  # §3.4, seed 004 §3.3.1.1
     )
 
 
-def test_amd_passthru_has_few_parameters_and_integers() -> None:  # §3.2, seed 004 §1
+def test_amd_passthru_has_few_parameters_and_integers() -> None:  # §3.2, docs/reference/exotel-flows.md §1
     body = {
         "CallSid": "afc75285632df2acd33b7ea1fecb1a4h",
         "CallFrom": "06203612779",
@@ -200,12 +200,12 @@ def test_amd_passthru_has_few_parameters_and_integers() -> None:  # §3.2, seed 
     assert event.legs[0].cause_code is None
 
 
-def test_recording_guide_request() -> None:  # seed 004 §5.1: CallType=outgoing is no information
+def test_recording_guide_request() -> None:  # docs/reference/exotel-flows.md §5.1: CallType=outgoing is no information
     event = flow("answered", "CallSid=abcd1234efgh5678&From=%2B919900112233&To=08088919888&CallType=outgoing")
     expect(event, customer_number="+919900112233", exophone="+918088919888", status="unknown", answered=None)
 
 
-# --- design §3: words of every dialect ---
+# --- docs/design.md §3: words of every dialect ---
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_popup() -> None:
     )
 
 
-def test_minimal_popup() -> None:  # seed 004 §5.17
+def test_minimal_popup() -> None:  # docs/reference/exotel-flows.md §5.17
     event = flow("pop", "From=09876543210&DialWhomNumber=sip:agent1&Status=busy")
     expect(event, customer_number="+919876543210", agent_number="sip:agent1", exophone=None, status="ringing")
     assert event.direction is None
@@ -420,7 +420,7 @@ def test_missed_call_type(event: str, value: str, kind: str) -> None:
         ("CallFrom=09876543210&CallTo=08046800001", "+919876543210", "+918046800001", None),
         ("From=09876543210&To=08046800001", "+919876543210", "+918046800001", None),  # they stand in
         ("CallFrom=&From=09876543210&CallTo=null&To=08046800001", "+919876543210", "+918046800001", None),
-        ("CallTo=8039513882&To=08039513882", None, "+918039513882", None),  # §2.1 cap node2016
+        ("CallTo=8039513882&To=08039513882", None, "+918039513882", None),  # §2.1
         ("CallFrom=+919876543210", "+919876543210", None, None),  # §2.1: raw plus
         ("CallFrom=", None, None, None),  # §2.1: withheld
         ("CallFrom=Anonymous", "Anonymous", None, None),
@@ -529,7 +529,7 @@ def test_current_time_as_documented() -> None:  # §2.6
     assert flow("answered", {"Current Time": "2023-12-27 12:17:26"}).occurred_at == at("2023-12-27 12:17:26")
 
 
-def test_end_before_start_is_dropped() -> None:  # §2.2 cap java
+def test_end_before_start_is_dropped() -> None:  # §2.2
     fields = {"StartTime": "2026-05-15 16:46:13", "EndTime": "2026-05-15 16:46:05"}
     expect(callback(fields), started_at=at("2026-05-15 16:46:13"), ended_at=None)
 
@@ -584,7 +584,7 @@ def test_tags(event: str, params: str, tags: list[tuple[str, int, str]]) -> None
 # --- §2.5: legs ---
 
 
-def test_legs_bracketed() -> None:  # seed 004 §5.18
+def test_legs_bracketed() -> None:  # docs/reference/exotel-flows.md §5.18
     event = flow(
         "answered",
         "Legs[0][CauseCode]=NORMAL_CLEARING&Legs[0][Cause]=16&Legs[0][Type]=single&Legs[0][OnCallDuration]=21"
@@ -699,7 +699,7 @@ def test_custom_field(text: str, value: str | None) -> None:
 
 
 @pytest.mark.parametrize("param", ["ForwardedFrom", "ProcessStatus"])
-def test_deprecated_parameters_stay_raw(param: str) -> None:  # §2.3 cap erpnext
+def test_deprecated_parameters_stay_raw(param: str) -> None:  # §2.3
     assert flow("answered", {param: "null"}).raw == {"CallSid": SID, param: "null"}
 
 
@@ -724,7 +724,7 @@ def test_durations(event: str, params: str, talk: int | None, dial: int | None) 
 
 # --- §4: StatusCallback ---
 
-AMD = {  # seed 004 §1
+AMD = {  # docs/reference/exotel-flows.md §1
     "CallSid": "f3dec10279a310e2831754a4ec841a5f",
     "ConversationDuration": "13",
     "DateCreated": "2026-05-15 16:46:13",
@@ -790,7 +790,7 @@ def test_terminal_callback_of_2026() -> None:
     )
 
 
-MULTIPART = {  # seed 001, the multipart sample
+MULTIPART = {  # docs/reference/exotel.md §4.2, the multipart sample
     "CallSid": "492205107c5fb48f4ac25d1f77759339",
     "EventType": "terminal",
     "From": "+919413740001",

@@ -1,4 +1,4 @@
-"""Numbers: what Exotel spells, what people read, what CRMs store (reference exotel.md §2.1)."""
+"""Numbers: what Exotel spells, what people read, what CRMs store (docs/reference/exotel.md §2.1)."""
 
 import pytest
 from hypothesis import example, given
@@ -26,14 +26,14 @@ ALL: tuple[Spelling, ...] = ("e164", "trunk_zero", "digits", "national")
         # §2.1: CallTo and PhoneNumberSid can lack the zero
         ("8039513882", "+918039513882"),
         ("8224778996", "+918224778996"),
-        # seed 004 §4.2.1: the voicemail ticket's subject has 91 without plus
+        # docs/reference/exotel-flows.md §4.2.1: the voicemail ticket's subject has 91 without plus
         ("919345055107", "+919345055107"),
         # §2.1: a raw + decoded to a blank
         (" 919876543210", "+919876543210"),
         (" 91 98765 43210", "+919876543210"),
         (" 6591234567", "+6591234567"),
         (" 09876543210", "+919876543210"),
-        # seed 004 §5.19: 000 before a mobile number
+        # docs/reference/exotel-flows.md §5.19: 000 before a mobile number
         ("0009052161119", "+919052161119"),
         ("000919052161119", "+919052161119"),
         # international prefix, trunk zero kept behind the country code, tel:
@@ -108,7 +108,7 @@ def test_digits_become_e164_or_stay(text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "country", "expected"),
     [
-        ("+918884643606", "IN", "08884643606"),  # seed 004 §4.2.1: the ticket's subject
+        ("+918884643606", "IN", "08884643606"),  # docs/reference/exotel-flows.md §4.2.1: the ticket's subject
         ("08884643606", "IN", "08884643606"),
         ("+918046800001", "IN", "08046800001"),
         ("+911234567890", "IN", "01234567890"),

@@ -65,7 +65,7 @@ async def rung(board: Switchboard, call_sid: str = "c1") -> list[list[str]]:
     while answer["fetch_after_attempt"]:
         answer = await board.failed(numbers(answer)[-1], call_sid)
         if numbers(answer) == answers[-1]:
-            break  # Exotel asks no further (seed 004 §5.6)
+            break  # Exotel asks no further (docs/reference/exotel-flows.md §5.6)
         answers.append(numbers(answer))
         assert len(answers) < 10
     return answers

@@ -380,7 +380,7 @@ class TestReading:
 
 
 class TestTextMessages:
-    """`/h/{hook_token}/callback/sms`: the fate of a message, as Exotel posts it (reference exotel.md §4.3)."""
+    """`/h/{hook_token}/callback/sms`: the fate of a message, as Exotel posts it (docs/reference/exotel.md §4.3)."""
 
     PATH = f"/h/{HOOK}/callback/sms"
     TOLD: ClassVar = {

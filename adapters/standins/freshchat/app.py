@@ -1,6 +1,6 @@
 """The API of the stand-in: what `/v2` answers, as strictly as the real one, and what people do.
 
-Sources: the project's Freshchat reference, by section in the comments. Where texts disagree, the stricter reading is
+Sources: docs/reference/freshchat.md, by section in the comments. Where texts disagree, the stricter reading is
 taken: what passes here should pass there.
 
 | request | does |
@@ -61,7 +61,7 @@ class _Api:
             ("POST", "/conversations/{id}/messages", self.create_message),
         )
 
-    # --- account, agents, channels (sections 1 and 6) ---
+    # --- account, agents, channels (§1 and §6) ---
 
     async def configuration(self, _request: web.Request) -> web.Response:
         return answer({"account_id": 810075555, "account_domain": "acme", "plan_type": "PRO", "datacenter": "in"})
@@ -72,12 +72,12 @@ class _Api:
     async def list_channels(self, request: web.Request) -> web.Response:
         return _page(request, "channels", self.account.channels)
 
-    # --- users (section 3) ---
+    # --- users (§3) ---
 
     async def list_users(self, request: web.Request) -> web.Response:
         filters = {name: value for name, value in request.query.items() if name in _FILTERS}
         if not filters and not _TIMES & set(request.query):
-            raise invalid("A filter is missing")  # whether one is compulsory is open (section 3.1)
+            raise invalid("A filter is missing")  # whether one is compulsory is open (§3.1)
         return _page(request, "users", self.account.users_where(filters), _FILTERS | _TIMES)
 
     async def create_user(self, request: web.Request) -> web.Response:
@@ -97,7 +97,7 @@ class _Api:
         ids = self.account.conversations_of(user["id"])
         return _page(request, "conversations", [{"id": id_} for id_ in ids])
 
-    # --- conversations (section 4) ---
+    # --- conversations (§4) ---
 
     async def create_conversation(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -142,7 +142,7 @@ class _Api:
         if unknown:
             raise invalid(f"Conversation payload not valid: {min(unknown)} is not defined")
 
-    # --- messages (section 5) ---
+    # --- messages (§5) ---
 
     async def list_messages(self, request: web.Request) -> web.Response:
         row = self.account.conversation(request.match_info["id"])

@@ -1,4 +1,7 @@
-"""What every request to the stand-in passes: limits, token, scopes, content type (sections 1 and 7)."""
+"""What every request to the stand-in passes: limits, token, scopes, content type.
+
+See docs/reference/freshchat.md §1 and §7.
+"""
 
 from collections.abc import Mapping
 
@@ -37,6 +40,6 @@ def admit(account: Account, request: web.Request, route: str) -> Mapping[str, st
         raise refusal(403, "FORBIDDEN", "The token lacks a scope")
     if request.body_exists and request.content_type != "application/json":
         raise invalid("Content-Type is not application/json")
-    # Nothing is documented (section 8): an account with a limit keeps it to itself.
+    # Nothing is documented (§8): an account with a limit keeps it to itself.
     limits = {"X-RateLimit-Total": "100000", "X-RateLimit-Remaining": "99999"} if account.per_minute is None else {}
     return {"X-Trace-ID": f"00-{account.requests.total():032x}", **limits}

@@ -1,6 +1,6 @@
 """What Freshchat refuses in a body: unknown members, wrong types, values outside an enumeration, missing members.
 
-Members and enumerations: the project's Freshchat reference, sections 3.2, 4.1, 4.4 and 5; the error object: section 7.
+Members and enumerations: docs/reference/freshchat.md §3.2, §4.1, §4.4 and §5; the error object: §7.
 Where sources disagree, the stricter reading is taken.
 """
 
@@ -61,7 +61,7 @@ _uuid = must(checks.like(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "is no U
 
 def _properties(value: Any) -> str | None:
     if type(value) is not dict:
-        return "Conversation payload not valid"  # the list form (section 4.4)
+        return "Conversation payload not valid"  # the list form (§4.4)
     for name, each in value.items():
         if type(each) is not str:
             return f"{name} is not a string"

@@ -179,7 +179,10 @@ class Account(StandinAccount):
         return ids if self.oldest_first else ids[::-1]
 
     def takes_messages(self, row: Record) -> bool:
-        """Whether messages may be posted: a conversation that a newer one followed is closed to them (section 4.2)."""
+        """Whether messages may be posted: a conversation that a newer one followed is closed to them.
+
+        See docs/reference/freshchat.md §4.2.
+        """
         is_latest = self._by_user[row["user_id"]][-1] == row["conversation_id"]
         return is_latest or not (self.only_latest or row["status"] == "resolved")
 

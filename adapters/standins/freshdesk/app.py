@@ -1,6 +1,6 @@
 """The API of the stand-in: what `/api/v2` answers, as strictly as the real one, and what people do.
 
-Sources: the project's Freshdesk reference, by section in the comments. Where texts disagree, the stricter reading is
+Sources: docs/reference/freshdesk.md, by section in the comments. Where texts disagree, the stricter reading is
 taken: what passes here should pass there.
 
 | request | does |
@@ -65,7 +65,7 @@ class _Api:
             ("PUT", r"/conversations/{id:\d+}", self.update_conversation),
         )
 
-    # --- agents and fields (section 5) ---
+    # --- agents and fields (§5) ---
 
     async def me(self, request: web.Request) -> web.Response:
         return answer(self.account.agent_row(next(iter(self.account.agents.values()))))
@@ -76,7 +76,7 @@ class _Api:
     async def list_fields(self, request: web.Request) -> web.Response:
         return answer(self.account.ticket_fields())
 
-    # --- contacts (section 3) ---
+    # --- contacts (§3) ---
 
     async def list_contacts(self, request: web.Request) -> web.Response:
         query = request.query
@@ -157,7 +157,7 @@ class _Api:
             raise Refused(404)
         return web.Response(status=204)
 
-    # --- tickets (section 4) ---
+    # --- tickets (§4) ---
 
     async def list_tickets(self, request: web.Request) -> web.Response:
         query = request.query

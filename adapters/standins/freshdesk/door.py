@@ -1,4 +1,7 @@
-"""What every request to the stand-in passes: limits, credentials, content type (reference freshdesk.md §1, 6 and 7)."""
+"""What every request to the stand-in passes: limits, credentials, content type.
+
+See docs/reference/freshdesk.md §1, §6 and §7.
+"""
 
 import base64
 import binascii

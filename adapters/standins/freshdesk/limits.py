@@ -1,4 +1,4 @@
-"""What a key may do, and how often, as a plan has it (reference freshdesk.md §1 and 7)."""
+"""What a key may do, and how often, as a plan has it (docs/reference/freshdesk.md §1 and §7)."""
 
 from dataclasses import dataclass
 from typing import Literal

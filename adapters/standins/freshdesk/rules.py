@@ -1,7 +1,7 @@
 """What Freshdesk refuses in a body: unknown keys, wrong types, values outside an enumeration, mandatory fields.
 
 Codes and shapes of the answers as in the API's own description (developers.freshdesk.com/api, errors); the words are
-close to what clients quote. Lengths and enumerations: the project's Freshdesk reference, sections 3.4, 4.1, 4.2 and 7.
+close to what clients quote. Lengths and enumerations: docs/reference/freshdesk.md §3.4, §4.1, §4.2 and §7.
 """
 
 from collections.abc import Iterable, Mapping

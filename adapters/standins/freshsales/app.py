@@ -1,6 +1,6 @@
 """The API of the stand-in: what `/crm/sales/api` (Classic: `/api`) answers, as strictly as the real one.
 
-Sources: the project's Freshsales reference, by section in the comments. Where texts disagree, the stricter reading is
+Sources: docs/reference/freshsales.md, by section in the comments. Where texts disagree, the stricter reading is
 taken: what passes here should pass there.
 """
 
@@ -64,7 +64,7 @@ class _Api:
             ("GET", "/tasks", self.list_tasks),
         )
 
-    # --- selectors and settings (sections 1, 2 and 8) ---
+    # --- selectors and settings (§1, §2 and §8) ---
 
     async def views(self, request: web.Request) -> web.Response:
         return answer({"filters": [{"id": 70000170001, "name": "All Contacts", "is_default": True}]})
@@ -83,7 +83,7 @@ class _Api:
     async def activity_types(self, request: web.Request) -> web.Response:
         return answer({"sales_activity_types": self.account.activity_types})
 
-    # --- contacts (sections 3 and 4) ---
+    # --- contacts (§3 and §4) ---
 
     async def lookup(self, request: web.Request) -> web.Response:
         query = _query(request, "q", "f", "entities")
@@ -150,7 +150,7 @@ class _Api:
             raise self.account.not_found()
         return record
 
-    # --- call logs, notes, sales activities, tasks (sections 5 to 7) ---
+    # --- call logs, notes, sales activities, tasks (§5 to §7) ---
 
     async def create_call(self, request: web.Request) -> web.Response:
         form = request.content_type == "multipart/form-data"

@@ -1,4 +1,7 @@
-"""What every request to the stand-in passes: key, rights, limit, content type (sections 1, 2 and 9)."""
+"""What every request to the stand-in passes: key, rights, limit, content type.
+
+See docs/reference/freshsales.md §1, §2 and §9.
+"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a record may consist of: field -> check, as the project's Freshsales reference has it (sections 4 to 7).
+"""What a record may consist of: field -> check, as docs/reference/freshsales.md has it (§4 to §7).
 
 The real API passes over members that it does not know; here they are refused, since what it ignores is a mistake too.
 """

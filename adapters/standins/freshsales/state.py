@@ -34,7 +34,7 @@ _TAGS = {"a", "b", "br", "div", "em", "i", "li", "ol", "p", "small", "span", "st
 
 
 def refusal(status: int, *messages: str, **more: Any) -> Refused:
-    """An error in the API's shape (section 10)."""
+    """An error in the API's shape (docs/reference/freshsales.md §10)."""
     return Refused(status, {"errors": {"code": status, "message": list(messages), **more}})
 
 
@@ -52,11 +52,11 @@ class Account(StandinAccount):
     unique_mobile: bool = True
     #: Of the words about a duplicate.
     language: Literal["en", "es"] = "en"
-    #: The body of a call log that keeps its target; with the other one it is dropped (section 5).
+    #: The body of a call log that keeps its target; with the other one it is dropped (§5).
     call_log_format: Format = "multipart"
     #: Whether the activities of a contact bring along the words of calls and notes; nothing is documented about it.
     tells_words: bool = True
-    #: So many of the next writes of a contact are refused because a service behind is asked too often (section 9).
+    #: So many of the next writes of a contact are refused because a service behind is asked too often (§9).
     hidden_429s: int = 0
     #: Further rows of `GET /settings/.../fields`.
     contact_fields: list[Record] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """The API of the stand-in, as strictly as the real one.
 
-Sources: the project's HubSpot reference, by section in the comments. Where texts disagree, the stricter reading is
+Sources: docs/reference/hubspot.md, by section in the comments. Where texts disagree, the stricter reading is
 taken: what passes here should pass there.
 """
 
@@ -64,7 +64,7 @@ class _Api:
             ("GET", "/account-info/v3/details", self.details),
         )
 
-    # --- the account (§2, 8) ---
+    # --- the account (§2, §8) ---
 
     async def details(self, request: web.Request) -> web.Response:
         try:

@@ -1,4 +1,7 @@
-"""What every request to the stand-in passes: token, scopes, limits; and the token endpoint (hubspot.md §2 and 13)."""
+"""What every request to the stand-in passes: token, scopes, limits; and the token endpoint.
+
+See docs/reference/hubspot.md §2 and §13.
+"""
 
 from collections.abc import Mapping
 from typing import Final

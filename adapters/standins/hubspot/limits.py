@@ -1,4 +1,4 @@
-"""What a token may do, and how often (hubspot.md §2 and 13), and how HubSpot words a refusal."""
+"""What a token may do, and how often (docs/reference/hubspot.md §2 and §13), and how HubSpot words a refusal."""
 
 from dataclasses import dataclass
 from typing import Any, Final

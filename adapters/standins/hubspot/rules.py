@@ -1,4 +1,4 @@
-"""Which properties there are, and what HubSpot refuses in them (reference hubspot.md §3, 5, 6, 7)."""
+"""Which properties there are, and what HubSpot refuses in them (docs/reference/hubspot.md §3, §5, §6, §7)."""
 
 import json
 import re

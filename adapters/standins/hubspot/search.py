@@ -1,4 +1,4 @@
-"""`POST /crm/v3/objects/contacts/search`, with its limits (reference hubspot.md §4.1)."""
+"""`POST /crm/v3/objects/contacts/search`, with its limits (docs/reference/hubspot.md §4.1)."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -39,7 +39,7 @@ PIPELINES: list[Record] = [
         ],
     }
 ]
-#: Object -> type id in links (§15).
+#: Object -> type id in links (docs/reference/hubspot.md §15).
 TYPE_IDS: Mapping[str, str] = {
     "contacts": "0-1",
     "companies": "0-2",

@@ -1,6 +1,6 @@
 """The API of the stand-in: what `/crm/v8` answers, as strictly as the real one, and the login's token endpoint.
 
-Sources: the project's references zoho_crm.md and zoho_desk.md §2, by section in the comments.
+Sources: docs/reference/zoho_crm.md, and docs/reference/zoho_desk.md §2 for the login, by section in the comments.
 """
 
 import json

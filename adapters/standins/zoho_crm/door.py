@@ -1,4 +1,7 @@
-"""What every request to the stand-in passes: token, scopes, credits; and the token endpoint (zoho_desk.md §2)."""
+"""What every request to the stand-in passes: token, scopes, credits; and the token endpoint.
+
+See docs/reference/zoho_desk.md §2.
+"""
 
 from collections.abc import Mapping
 
@@ -7,7 +10,7 @@ from standins.zoho_crm.state import TOKEN_LIFE_S, Account, refusal
 
 from connector.kit.standin import answer
 
-#: Scope that a route needs, by its beginning (reference §2).
+#: Scope that a route needs, by its beginning (docs/reference/zoho_crm.md §2).
 _SCOPES = {
     "/org": "ZohoCRM.org.READ",
     "/users": "ZohoCRM.users.READ",

@@ -1,6 +1,6 @@
 """What Zoho CRM refuses in a record: types, lengths, formats, picklists, mandatory fields, and the rules of calls.
 
-Sources: the project's reference zoho_crm.md, §4 to §6 and §10. Unknown fields, which the real API may let pass, are
+Sources: docs/reference/zoho_crm.md §4 to §6, §10. Unknown fields, which the real API may let pass, are
 refused here: what passes the stand-in passes there.
 """
 
@@ -162,7 +162,7 @@ def check_call(values: Record, now: float, before: Record | None) -> None:
         raise Invalid("INVALID_DATA", "a scheduled call goes out, and lies ahead", api_name="Call_Start_Time")
     duration = whole.get("Call_Duration")
     if whole["Call_Type"] == "Missed" or scheduled:
-        # one that gets a duration later only looks completed (reference §12)
+        # one that gets a duration later only looks completed (docs/reference/zoho_crm.md §12)
         if duration is not None and before is None:
             raise Invalid("INVALID_DATA", "nobody has talked", api_name="Call_Duration")
     elif duration is None:

@@ -1,6 +1,6 @@
 """The API of the stand-in: what `/api/v1` and the token endpoint answer, as strictly as the real ones.
 
-Sources: the project's Zoho Desk reference, by section in the comments.
+Sources: docs/reference/zoho_desk.md, by section in the comments.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from connector.kit.faults import Faults
 from connector.kit.standin import Route, answer, file_of, json_object, standin_app
 
 _ROOT = "/api/v1"
-#: Of a file, in bytes; of its name, in characters (section 5.5, OpenAPI TicketAttachment).
+#: Of a file, in bytes; of its name, in characters (§5.5, OpenAPI TicketAttachment).
 _LARGEST = 20 * 1024 * 1024
 _LONGEST_NAME = 100
 
@@ -80,7 +80,7 @@ class _Api:
             ("PATCH", r"/calls/{id:\d+}", self.update_call),
         )
 
-    # --- the organisation (section 6) ---
+    # --- the organisation (§6) ---
 
     async def organizations(self, request: web.Request) -> web.Response:
         rules.check_query("/organizations", request.query)
@@ -99,7 +99,7 @@ class _Api:
         rows = [{"status": "ACTIVE", "isConfirmed": True, **agent} for agent in self.account.agents.values()]
         return _page(request, "/agents", rows)
 
-    # --- contacts (sections 4.1, 5.1) ---
+    # --- contacts (§4.1, §5.1) ---
 
     async def search_contacts(self, request: web.Request) -> web.Response:
         rules.check_query("/contacts/search", request.query)
@@ -130,7 +130,7 @@ class _Api:
         contact = self._one(self.account.contacts, request)
         return _page(request, "/contacts/{id}/tickets", self.account.tickets_of(contact["id"]), default=25)
 
-    # --- tickets and comments (sections 5.2 to 5.4) ---
+    # --- tickets and comments (§5.2 to §5.4) ---
 
     async def list_tickets(self, request: web.Request) -> web.Response:
         rows = [ticket for ticket in self.account.tickets.values() if not ticket["isTrashed"]]
@@ -182,7 +182,7 @@ class _Api:
     async def create_attachment(self, request: web.Request) -> web.Response:
         ticket = self._living_ticket(request)
         rules.check_query("POST /tickets/{id}/attachments", request.query)
-        # the schema allows one part and no other (section 5.5)
+        # the schema allows one part and no other (§5.5)
         name, size = await file_of(request, "file", rules.unprocessable("The value for field 'file' is missing."))
         if size > _LARGEST or len(name) > _LONGEST_NAME:
             raise rules.invalid([rules.problem("file", "The file is too large, or its name too long")])
@@ -190,7 +190,7 @@ class _Api:
         origin = _origin(request)
         return answer(self.account.add_attachment(ticket, name, size, is_public=is_public, origin=origin))
 
-    # --- call activities (section 5.6) ---
+    # --- call activities (§5.6) ---
 
     async def list_calls(self, request: web.Request) -> web.Response:
         rows = [call for call in self.account.calls.values() if not call["isTrashed"]]
@@ -290,7 +290,7 @@ def _page(
     whole: bool = False,
     all_at_once: bool = False,
 ) -> web.Response:
-    """A part of a list; an empty one is 204 without a body (section 3). Searches count all that they found."""
+    """A part of a list; an empty one is 204 without a body (§3). Searches count all that they found."""
     query = request.query
     rules.check_query(route, query)
     by = query.get("sortBy", "")

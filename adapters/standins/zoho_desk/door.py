@@ -1,4 +1,7 @@
-"""What every request to the stand-in passes: token, organisation, scopes, credits; the token endpoint (§2, 3, 8)."""
+"""What every request to the stand-in passes: token, organisation, scopes, credits; the token endpoint.
+
+See docs/reference/zoho_desk.md §2, §3, §8.
+"""
 
 import secrets
 from collections.abc import Mapping

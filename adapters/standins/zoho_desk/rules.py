@@ -1,7 +1,7 @@
 """What Zoho Desk refuses in a body or a query: unknown keys, wrong types, values outside an enumeration, what lacks.
 
-Names, types and limits: reference zoho_desk.md §4 to §6; shapes of the answers: §9. Where texts disagree the stricter
-reading is taken: what passes here should pass there.
+Names, types and limits: docs/reference/zoho_desk.md §4 to §6; shapes of the answers: §9. Where texts disagree the
+stricter reading is taken: what passes here should pass there.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The records of one Zoho Desk organisation, as the JSON that the API gives back.
 
-Lists read the database; the contact search reads an index that follows `search_lag_s` later (reference zoho_desk.md
-§4.2). Lists and searches leave the long texts out, as the real ones do.
+Lists read the database; the contact search reads an index that follows `search_lag_s` later
+(docs/reference/zoho_desk.md §4.2). Lists and searches leave the long texts out, as the real ones do.
 """
 
 from collections import defaultdict

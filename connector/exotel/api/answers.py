@@ -1,6 +1,6 @@
 """Exotel's answers to plain values: JSON or XML, chosen by content, since errors come as XML where JSON was asked.
 
-Nothing here raises, whatever comes (reference exotel.md §6, §8).
+Nothing here raises, whatever comes (docs/reference/exotel.md §6, §8).
 """
 
 import re
@@ -87,7 +87,9 @@ def rows_of(value: Any, *names: str) -> list[Mapping[str, Any]]:
 
 
 def problem_of(body: Any) -> Problem | None:
-    """What went wrong, in any of the shapes of reference exotel.md §8; None where the body tells of nothing wrong."""
+    """What went wrong, in any of the shapes of docs/reference/exotel.md §8; None where the body tells of nothing
+    wrong.
+    """
     told = object_of(body, "RestException")
     if told:
         number = count_of(told.get("Status")) or count_of(told.get("Code"))

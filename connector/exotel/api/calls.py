@@ -1,4 +1,4 @@
-"""Calls: made by Connect, looked up one by one and in bulk, recorded (reference exotel.md §6.1-§6.4, §6.6)."""
+"""Calls: made by Connect, looked up one by one and in bulk, recorded (docs/reference/exotel.md §6.1-§6.4, §6.6)."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, Literal
@@ -14,7 +14,7 @@ from connector.exotel.wire import count_of, text_of
 
 CallbackType = Literal["multipart/form-data", "application/json"]
 
-#: Origination takes 30 s at worst (reference exotel.md §6.1).
+#: Origination takes 30 s at worst (docs/reference/exotel.md §6.1).
 _CONNECT_ANSWER_S: Final = 40.0
 _LONGEST_CALL_S: Final = 14_400
 _LONGEST_RING_S: Final = 60
@@ -52,7 +52,7 @@ class CallsApi:
         often the agent is rung again; Exotel's default is 3. Takes up to 30 s, and is never repeated: `CrmUnavailable`,
         `RateLimited`, `AuthFailed`, `ExotelRefused`, `NotFound` and `ConfigError` say that no call was placed;
         `OutcomeUnknown` that one may have been, to be found by From, To and time, or by its callback
-        (reference exotel.md §6.1). Raises `ValueError` for what Exotel would not take.
+        (docs/reference/exotel.md §6.1). Raises `ValueError` for what Exotel would not take.
         """
         form = {"From": agent_number, "To": customer_number, "CallerId": caller_id}
         if record:
@@ -91,7 +91,7 @@ class CallsApi:
         """One page of bulk details, legs included: the first, or the one that `cursor` of the page before leads to.
 
         A cursor may be kept for days; it holds the filter. No calls that still run are listed, and those that just
-        ended may be missing (reference exotel.md §6.4).
+        ended may be missing (docs/reference/exotel.md §6.4).
         """
         query = dict(parse_qsl(cursor)) if cursor is not None else dict(wanted.query())
         query |= {
@@ -130,7 +130,9 @@ class CallsApi:
         dual_channel: bool = False,
         first_leg_only: bool = False,
     ) -> None:
-        """Records a running call from now on (reference exotel.md §6.6). `ExotelRefused` (`not_running`): too late."""
+        """Records a running call from now on (docs/reference/exotel.md §6.6). `ExotelRefused` (`not_running`): too
+        late.
+        """
         form = {"Action": "START", "RecordingChannels": "dual" if dual_channel else "single"}
         if status_callback is not None:
             form["StatusCallback"] = status_callback
@@ -144,7 +146,7 @@ class CallsApi:
 
     async def _record(self, call_sid: str, form: Mapping[str, str]) -> None:
         path = f"{self._http.call_path(call_sid)}/recording.json"
-        # the sources show no answer of this endpoint, so nothing is asked of it (reference exotel.md §6.6)
+        # the sources show no answer of this endpoint, so nothing is asked of it (docs/reference/exotel.md §6.6)
         await self._http.write("POST", path, form=form, urgency=self._urgency, needs_body=False)
 
     async def _connect(
@@ -172,7 +174,7 @@ class CallsApi:
         """
         if uri is None:
             return None
-        parts = urlsplit(uri.replace("&amp;", "&"))  # as one JSON sample has it (seed 001, bulk details)
+        parts = urlsplit(uri.replace("&amp;", "&"))  # as one JSON sample has it (docs/reference/exotel.md §6.4)
         if parts.scheme or parts.netloc or parts.path.removesuffix(".json") != f"{self._http.v1}/Calls":
             raise CrmUnavailable("Exotel's list of calls goes on at another address than this account's.")
         return parts.query or None

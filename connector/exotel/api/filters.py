@@ -1,4 +1,4 @@
-"""Which calls bulk details shall find, as Exotel's query wants it (reference exotel.md §6.4)."""
+"""Which calls bulk details shall find, as Exotel's query wants it (docs/reference/exotel.md §6.4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Where Exotel's API of an account is: by the operator's word, by asking both regions, by the SID's rule.
 
 A wrong region answers 404 and looks like a wrong SID; only both regions together tell the two, and a wrong key, apart
-(reference exotel.md §5).
+(docs/reference/exotel.md §5).
 """
 
 import re
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import SecretStr
 
-#: Region -> host of calls, numbers and SMS, and of users and devices (reference exotel.md §5).
+#: Region -> host of calls, numbers and SMS, and of users and devices (docs/reference/exotel.md §5).
 API_HOSTS: Final[Mapping[str, str]] = {"singapore": "https://api.exotel.com", "mumbai": "https://api.in.exotel.com"}
 CCM_HOSTS: Final[Mapping[str, str]] = {
     "singapore": "https://ccm-api.exotel.com",
@@ -26,7 +26,10 @@ Verdict = Literal["found", "wrong_sid", "wrong_key", "unreachable", "unavailable
 
 
 def region_of(sid: str) -> str:
-    """The region that an Account SID tells: a number and then `m` at its end is Mumbai (reference exotel.md §5)."""
+    """The region that an Account SID tells: a number and then `m` at its end is Mumbai.
+
+    See docs/reference/exotel.md §5.
+    """
     return "mumbai" if re.search(r"\d+m$", sid) else "singapore"
 
 

@@ -23,7 +23,7 @@ from connector.outbound import Progress, lost, passing, whole
 #: Who is waiting. The account has one budget of 200 requests a minute; the less urgent, the more of it is left.
 Urgency = Literal["caller", "recording", "reconcile", "backfill"]
 
-#: Requests a minute, on all voice APIs together (reference exotel.md §6).
+#: Requests a minute, on all voice APIs together (docs/reference/exotel.md §6).
 LIMITS: Final[Mapping[str, tuple[int, float]]] = {"all": (200, 60.0)}
 
 #: Share of the budget that each kind of work leaves to what is more urgent.
@@ -94,7 +94,7 @@ class ExotelHttp:
         self._is_known = is_region_known or len(hosts.regions) == 1
         self._ask_at = 0.0
         self._asking = asyncio.Lock()
-        #: One account needed the other region's host for its users (reference exotel.md §5).
+        #: One account needed the other region's host for its users (docs/reference/exotel.md §5).
         self._is_ccm_elsewhere = False
 
     def call_path(self, call_sid: str) -> str:
@@ -169,7 +169,7 @@ class ExotelHttp:
         writes = method != "GET"
         address = await self._address(service, urgency)
         await self._budget.spend("all", kept=KEPT[urgency])
-        # urlencode writes `+` as %2B and `;` as %3B, as Exotel wants them (reference exotel.md §6.4)
+        # urlencode writes `+` as %2B and `;` as %3B, as Exotel wants them (docs/reference/exotel.md §6.4)
         url = address + path + ("?" + urlencode(query, errors="replace") if query else "")
         begun = time.monotonic()
         status: int | None = None

@@ -1,4 +1,4 @@
-"""Legs of a call: who is on the line, hang up, listen, whisper, barge (reference exotel.md §6.5)."""
+"""Legs of a call: who is on the line, hang up, listen, whisper, barge (docs/reference/exotel.md §6.5)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -69,7 +69,7 @@ class Legs:
 
     async def _change(self, method: str, path: str, form: Mapping[str, str]) -> LegRecord:
         answer = await self._http.write(method, path, form=form, urgency=self._urgency)
-        # an object under Leg, legs or Legs, by endpoint and by format (reference exotel.md §6.5)
+        # an object under Leg, legs or Legs, by endpoint and by format (docs/reference/exotel.md §6.5)
         leg = parse_leg(object_of(answer, "Leg", "legs", "Legs"), self._http.country)
         if leg is None:
             raise OutcomeUnknown("Exotel's answer names no leg.")

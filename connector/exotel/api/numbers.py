@@ -1,4 +1,4 @@
-"""ExoPhones of the account, and what Exotel knows of any number (reference exotel.md §6.7, §7)."""
+"""ExoPhones of the account, and what Exotel knows of any number (docs/reference/exotel.md §6.7, §7)."""
 
 from typing import Final
 from urllib.parse import quote

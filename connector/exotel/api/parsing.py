@@ -11,7 +11,7 @@ from connector.exotel.model import Direction
 from connector.exotel.wire import count_of, text_of, time_of, word_of
 from connector.phone import is_number
 
-#: A CallSid has 32 characters; a store's column has room for these (reference exotel.md §2.8).
+#: A CallSid has 32 characters; a store's column has room for these (docs/reference/exotel.md §2.8).
 _LONGEST_SID: Final = 128
 _STATUSES: Final = frozenset(
     {"queued", "ringing", "in-progress", "completed", "failed", "busy", "no-answer", "canceled"}
@@ -36,7 +36,7 @@ def parse_call(raw: Mapping[str, Any], country: str) -> CallRecord | None:
         direction=_direction(word_of(raw.get("Direction"))),
         from_number=number_of(raw.get("From"), country),
         to_number=number_of(raw.get("To"), country),
-        # the number where there is one: `PhoneNumberSid` of newer numbers is an id (seed 001, bulk details)
+        # the number where there is one: `PhoneNumberSid` of newer numbers is an id (docs/reference/exotel.md §6.4)
         phone_number=next(filter(is_number, told), next(iter(told), None)),
         created_at=time_of(raw.get("DateCreated")),
         updated_at=time_of(raw.get("DateUpdated")),
@@ -63,7 +63,8 @@ def parse_leg(raw: Mapping[str, Any], country: str) -> LegRecord | None:
     sid = sid_of(raw.get("Sid"))
     if sid is None:
         return None
-    names = ("ExoPhone", "BackupExoPhone", "BackupEcoPhone")  # the last is Exotel's own spelling (seed 004 §5.4)
+    # the last is Exotel's own spelling (docs/reference/exotel-flows.md §5.4)
+    names = ("ExoPhone", "BackupExoPhone", "BackupEcoPhone")
     return LegRecord(
         sid=sid,
         call_sid=sid_of(raw.get("CallSid")),
@@ -82,7 +83,7 @@ def parse_leg(raw: Mapping[str, Any], country: str) -> LegRecord | None:
 
 
 def parse_exophone(raw: Mapping[str, Any], country: str) -> ExoPhone | None:
-    """An ExoPhone in the v2_beta form or the v1 form; None where it has no number (reference exotel.md §7)."""
+    """An ExoPhone in the v2_beta form or the v1 form; None where it has no number (docs/reference/exotel.md §7)."""
     raw = object_of(raw, "IncomingPhoneNumber") or raw
     given = {name.lower().replace("_", ""): value for name, value in raw.items()}
     spelled = (given.get("phonenumber"), given.get("friendlyname"), given.get("sid"))
@@ -138,7 +139,7 @@ def parse_device(raw: Mapping[str, Any], country: str) -> Device | None:
 
 
 def parse_number_info(raw: Mapping[str, Any], country: str) -> NumberInfo:
-    """What is known of a number (reference exotel.md §6.7)."""
+    """What is known of a number (docs/reference/exotel.md §6.7)."""
     return NumberInfo(
         number=number_of(raw.get("PhoneNumber"), country),
         circle=text_of(raw.get("Circle")),
@@ -178,7 +179,10 @@ def _direction(word: str | None) -> Direction | None:
 
 
 def _legs(value: Any) -> tuple[RecordLeg, ...]:
-    """`[{"Leg": {...}}, ...]` of JSON, `{"Leg": [...]}` of XML, or the legs themselves (reference exotel.md §6.3)."""
+    """`[{"Leg": {...}}, ...]` of JSON, `{"Leg": [...]}` of XML, or the legs themselves.
+
+    See docs/reference/exotel.md §6.3.
+    """
     rows = rows_of(value, "Leg") or rows_of({"Legs": value}, "Legs")
     legs = [object_of(row, "Leg") or row for row in rows]
     return tuple(RecordLeg(count_of(leg.get("Id")), count_of(leg.get("OnCallDuration"))) for leg in legs)

@@ -1,4 +1,4 @@
-"""Users of the Exotel account and their devices, on and off (reference exotel.md §7)."""
+"""Users of the Exotel account and their devices, on and off (docs/reference/exotel.md §7)."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -82,7 +82,7 @@ class People:
         try:
             answer = await self._http.read(path, query, urgency=self._urgency, service="ccm")
         except NotFound:
-            # one account's users were at the other region's host (reference exotel.md §5)
+            # one account's users were at the other region's host (docs/reference/exotel.md §5)
             if not self._http.look_elsewhere():
                 raise
             try:

@@ -19,7 +19,7 @@ _FINAL: Final = _UNANSWERED | {"completed"}
 
 @dataclass(frozen=True, slots=True)
 class RecordLeg:
-    """A leg as Call Details has it: `id` 1 or 2, no number (reference exotel.md §6.3)."""
+    """A leg as Call Details has it: `id` 1 or 2, no number (docs/reference/exotel.md §6.3)."""
 
     id: int | None
     on_call_duration_s: int | None
@@ -27,7 +27,9 @@ class RecordLeg:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """Exotel's record of one call: answer to Connect, Call Details, or a row of bulk details (reference §6.1, §6.3).
+    """Exotel's record of one call: answer to Connect, Call Details, or a row of bulk details.
+
+    See docs/reference/exotel.md §6.1, §6.3.
 
     It settles over minutes and some never do: young ones lack status, end, durations and recording, and `to_number` of
     an inbound call is the ExoPhone first and the agent later. `answered`, `customer_number`, `agent_number` and
@@ -73,7 +75,7 @@ class CallRecord:
 
     @property
     def answered(self) -> bool | None:
-        """Whether customer and agent talked; None while the record does not tell (reference §6.3).
+        """Whether customer and agent talked; None while the record does not tell (docs/reference/exotel.md §6.3).
 
         The durations beat the words: a documented sample has 33 s of talk below a `no-answer`, and an inbound call is
         `completed` however it ended.
@@ -126,7 +128,7 @@ class CallPage:
 
 @dataclass(frozen=True, slots=True)
 class LegRecord:
-    """One leg, of a call that runs (`Legs.active`) or ran (`Legs.finished`) (reference exotel.md §6.5)."""
+    """One leg, of a call that runs (`Legs.active`) or ran (`Legs.finished`) (docs/reference/exotel.md §6.5)."""
 
     sid: str
     call_sid: str | None = None
@@ -146,7 +148,7 @@ class LegRecord:
 
 @dataclass(frozen=True, slots=True)
 class ExoPhone:
-    """A number of the account (reference exotel.md §7)."""
+    """A number of the account (docs/reference/exotel.md §7)."""
 
     sid: str
     #: E.164
@@ -199,7 +201,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class NumberInfo:
-    """What Exotel knows of a number; `dnd` is unreliable (reference exotel.md §6.7)."""
+    """What Exotel knows of a number; `dnd` is unreliable (docs/reference/exotel.md §6.7)."""
 
     number: str | None = field(default=None, repr=False)
     circle: str | None = None

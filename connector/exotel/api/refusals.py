@@ -18,10 +18,10 @@ from connector.errors import (
 from connector.exotel.api.answers import Problem
 from connector.outbound import retry_after
 
-#: How long to wait after a 429 that does not say: the limit is one of a minute (reference exotel.md §6).
+#: How long to wait after a 429 that does not say: the limit is one of a minute (docs/reference/exotel.md §6).
 RETRY_UNTOLD_S: Final = 60.0
 
-#: Exotel's codes (seed 002, error codes; reference exotel.md §7, §8).
+#: Exotel's codes (docs/reference/exotel.md §7, §8).
 _BY_CODE: Final[Mapping[str, RefusedFor]] = {
     "40001": "no_credit",
     "40002": "inactive",
@@ -77,7 +77,7 @@ def error_of(
     `writes`: the request changes something, so that a 5xx leaves it open whether it did.
     """
     problem = problem or Problem()
-    # 400 with "Status 404, No matching results" is an unknown Sid; 200 with it too (reference §6.3, §7)
+    # 400 with "Status 404, No matching results" is an unknown Sid; 200 with it too (docs/reference/exotel.md §6.3, §7)
     status = status if status >= 300 and not (status == 400 and problem.status == 404) else (problem.status or 404)
     words = discreet(problem.words)
     said = f" ({words})" if words else ""

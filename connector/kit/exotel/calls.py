@@ -1,4 +1,7 @@
-"""A call as the stand-in of Exotel keeps it, and the record that Call Details makes of it (reference §6.3)."""
+"""A call as the stand-in of Exotel keeps it, and the record that Call Details makes of it.
+
+See docs/reference/exotel.md §6.3.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -49,7 +52,7 @@ class SimCall:
 
     @property
     def file(self) -> str:
-        """Name of the recording, which need not be the CallSid (reference exotel.md §2.8)."""
+        """Name of the recording, which need not be the CallSid (docs/reference/exotel.md §2.8)."""
         return f"{self.sid[:-1]}n.mp3"
 
     def is_settled(self, now: float) -> bool:
@@ -78,7 +81,7 @@ def record_of(call: SimCall, account_sid: str, now: float, *, details: bool, fil
         "Status": (call.status if settled else "completed" if never else "") if is_over else "in-progress",
         "StartTime": stamp(call.created_at),
         "EndTime": stamp(call.created_at + call.ring_s + call.talk_s) if settled else (_UNSET if never else None),
-        # types drift between a number, text and nothing (reference exotel.md §6.3)
+        # types drift between a number, text and nothing (docs/reference/exotel.md §6.3)
         "Duration": str(call.ring_s + call.talk_s) if settled else None,
         "Price": "1.500" if settled and call.talk_s else (0 if settled else None),
         "Direction": call.direction,

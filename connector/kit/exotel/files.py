@@ -1,4 +1,7 @@
-"""Recordings of the stand-in of Exotel: private, late, in ranges, or behind a redirect (reference exotel.md §9)."""
+"""Recordings of the stand-in of Exotel: private, late, in ranges, or behind a redirect.
+
+See docs/reference/exotel.md §9.
+"""
 
 import hashlib
 import hmac

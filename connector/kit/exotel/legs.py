@@ -1,4 +1,4 @@
-"""Legs of the stand-in of Exotel: active, finished, hang up, listen, whisper, barge (reference exotel.md §6.5)."""
+"""Legs of the stand-in of Exotel: active, finished, hang up, listen, whisper, barge (docs/reference/exotel.md §6.5)."""
 
 from collections.abc import Mapping
 from typing import Any, Final

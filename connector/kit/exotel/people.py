@@ -1,4 +1,4 @@
-"""Users, devices and numbers of the stand-in of Exotel (reference exotel.md §6.7)."""
+"""Users, devices and numbers of the stand-in of Exotel (docs/reference/exotel.md §6.7)."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""What happens to a call that Connect originated, and what its StatusCallback is told (reference exotel.md §4, §10)."""
+"""What happens to a call that Connect originated, and what its StatusCallback is told.
+
+See docs/reference/exotel.md §4, §10.
+"""
 
 import asyncio
 import contextlib
@@ -108,7 +111,7 @@ class Player:
         if not events:
             basic = {"CallSid": call.sid, **end, "DateUpdated": stamp(self._account.clock())}
             if call.status != "completed":
-                del basic["RecordingUrl"]  # the key may be missing (reference exotel.md §4.1)
+                del basic["RecordingUrl"]  # the key may be missing (docs/reference/exotel.md §4.1)
             await self._tell_of(form, basic)
         elif "terminal" in events:
             first: dict[str, Any] = {
@@ -191,7 +194,7 @@ def _events(form: Mapping[str, str]) -> set[str]:
 
 
 def _flat(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Fields as a form has them: legs as bracketed keys (reference exotel.md §2.5)."""
+    """Fields as a form has them: legs as bracketed keys (docs/reference/exotel.md §2.5)."""
     flat: list[tuple[str, str]] = []
     for name, value in told.items():
         if isinstance(value, list):

@@ -15,7 +15,7 @@ Rules = Mapping[str, Callable[[str], bool]]
 
 
 def refused(status: int, message: str, code: int | None = None) -> Refused:
-    """How voice and SMS refuse (reference exotel.md §8)."""
+    """How voice and SMS refuse (docs/reference/exotel.md §8)."""
     told: dict[str, Any] = {"Status": status, "Message": message}
     if code is not None:
         told["Code"] = code

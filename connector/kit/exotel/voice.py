@@ -1,4 +1,7 @@
-"""Calls of the stand-in of Exotel: Connect, details, bulk details, recording on and off (reference exotel.md §6)."""
+"""Calls of the stand-in of Exotel: Connect, details, bulk details, recording on and off.
+
+See docs/reference/exotel.md §6.
+"""
 
 import re
 from base64 import b64decode, b64encode
@@ -221,7 +224,7 @@ class Voice:
             "Total": total,
             "PageSize": len(page),
             "FirstPageUri": first,
-            # one of Exotel's own samples has the ampersand escaped (reference exotel.md §6.4)
+            # one of Exotel's own samples has the ampersand escaped (docs/reference/exotel.md §6.4)
             "PrevPageUri": f"{first}&amp;Before={before}" if "After" in query and page else None,
             "NextPageUri": f"{first}&amp;After={after}" if has_more else None,
         }

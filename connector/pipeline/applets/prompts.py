@@ -43,7 +43,7 @@ def sound(part: Sound, facts: Mapping[str, Any]) -> dict[str, str]:
 
 
 def gather(part: Gather, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to a Gather applet (seed 004 §5.8). Raises as `said`."""
+    """The answer to a Gather applet (docs/reference/exotel-flows.md §5.8). Raises as `said`."""
     answer: dict[str, Any] = {
         "gather_prompt": sound(part.gather_prompt, facts),
         "max_input_digits": part.max_input_digits,
@@ -57,12 +57,14 @@ def gather(part: Gather, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def greeting(part: Greeting, facts: Mapping[str, Any]) -> str:
-    """The answer to a Greeting or Menu applet: words, or addresses line by line (seed 004 §5.15). Raises as `said`."""
+    """The answer to a Greeting or Menu applet: words, or addresses line by line (docs/reference/exotel-flows.md §5.15).
+    Raises as `said`.
+    """
     return said(part.text, facts) if part.text is not None else "\n".join(part.audio_urls)
 
 
 def played(part: Any, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """One playback of a Connect applet, its words filled in (seed 004 §5.5). Raises as `said`."""
+    """One playback of a Connect applet, its words filled in (docs/reference/exotel-flows.md §5.5). Raises as `said`."""
     value = said(part.value, facts) if part.type == "text" else part.value
     return {**part.model_dump(), "value": value}
 

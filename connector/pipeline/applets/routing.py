@@ -3,7 +3,7 @@
 Rung are the contact's owner, then who talked to the caller last, then the tenant's group; and the fallback where none
 of these can be rung, or none answered. What a CRM, Exotel or the store does not tell in time is left out, and used by
 the next answer. Nobody is named twice in one round: Exotel asks again after each attempt, and stops where two answers
-name the same numbers (seed 004 §5.6).
+name the same numbers (docs/reference/exotel-flows.md §5.6).
 """
 
 import asyncio

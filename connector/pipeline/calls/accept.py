@@ -113,7 +113,7 @@ def _without_secrets_of_callers(received: Received, tenant: Tenant) -> Received:
     params = []
     for name, value in received.params:
         if name == "passthru":
-            continue  # echoes the whole URL of an earlier request, its digits included (reference exotel.md §3)
+            continue  # echoes the whole URL of an earlier request, its digits included (docs/reference/exotel.md §3)
         if name == "digits":
             if rule == "drop":
                 continue

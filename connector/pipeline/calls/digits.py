@@ -14,7 +14,7 @@ def tag_of(event: CallEvent) -> Tag | None:
 
 def inputs_of(told: Iterable[tuple[CallEvent, int]]) -> tuple[Digits, ...]:
     """Inputs of events in order, each with the second it happened in. Only ivr and gather requests count: others still
-    carry the last input's digits (reference exotel.md §1).
+    carry the last input's digits (docs/reference/exotel.md §1).
 
     One input is told twice where kind, digits and second are equal and no tag says otherwise.
     """

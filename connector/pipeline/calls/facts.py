@@ -27,7 +27,10 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The tenant's own numbers, E.164 or `sip:`: they tell who is who where a request cannot (reference §3.2.1)."""
+    """The tenant's own numbers, E.164 or `sip:`: they tell who is who where a request cannot.
+
+    See docs/reference/exotel.md §3.2.1.
+    """
 
     exophones: frozenset[str] = frozenset()
     agents: frozenset[str] = frozenset()
@@ -88,7 +91,7 @@ def fact_of(item: Arrived, event: CallEvent, direction: Direction, known: Known)
 
 
 def _parties(event: CallEvent, direction: Direction, known: Known) -> tuple[str | None, str | None, str | None]:
-    """Customer, agent, ExoPhone, put right by the tenant's own numbers (reference exotel.md §3.2.1).
+    """Customer, agent, ExoPhone, put right by the tenant's own numbers (docs/reference/exotel.md §3.2.1).
 
     Incoming requests and popups say surely who calls, so there only an ExoPhone in the customer's place is moved:
     an agent who rings the support line from the mapped mobile is the customer of that call.
@@ -123,8 +126,9 @@ def is_terminal(event: CallEvent) -> bool:
 def result_of(event: CallEvent) -> Result | None:
     """How the call ended, by this event alone. `completed` is a callback's word that does not tell whether they talked.
 
-    The facts of the request beat the word in its URL (reference exotel.md §3.2.2); without facts the word stands, since
-    the flow's branch was chosen by Exotel. Input requests carry what an earlier connect left and prove nothing (§1).
+    The facts of the request beat the word in its URL (docs/reference/exotel.md §3.2.2); without facts the word stands,
+    since the flow's branch was chosen by Exotel. Input requests carry what an earlier connect left and prove nothing
+    (§1).
     """
     if event.kind == "popup" or event.kind in _AMID:
         return None

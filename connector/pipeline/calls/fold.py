@@ -1,9 +1,9 @@
 """All events of one CallSid -> one `Call`, the same whatever order they arrived in and however often they were told.
 
-Events come late, doubled, out of order or never (reference exotel.md §1), and a flow that carries two dialects tells
-every fact twice. So nothing here counts arrivals: events are sorted by Exotel's clock, and what they tell is merged by
-meaning. More events can only move an outcome up: answered, voicemail, missed, ivr, in-progress (design: domain).
-What only time can tell (an IVR that was left, a call gone quiet) is the plan's.
+Events come late, doubled, out of order or never (docs/reference/exotel.md §1), and a flow that carries two dialects
+tells every fact twice. So nothing here counts arrivals: events are sorted by Exotel's clock, and what they tell is
+merged by meaning. More events can only move an outcome up: answered, voicemail, missed, ivr, in-progress
+(docs/design.md §4). What only time can tell (an IVR that was left, a call gone quiet) is the plan's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ from connector.pipeline.calls.unreached import custom_field, machine_answered, u
 __all__ = ["Arrived", "Known", "fold"]
 
 #: How sure an event's word is of who is who: records of Call Details drift, popups may name another ExoPhone than the
-#: one called (reference exotel.md §3.1, §6.3).
+#: one called (docs/reference/exotel.md §3.1, §6.3).
 _LEAST_SURE: Final = {"details": 1, "popup": 2}
 
 
@@ -100,7 +100,7 @@ def fold(events: Iterable[Arrived], known: Known) -> Call:
         recording_available_by=max(promises, default=None),
         legs=_legs(facts),
         started_at=started_at,
-        # An end before the start has been seen (reference exotel.md §2.2).
+        # An end before the start has been seen (docs/reference/exotel.md §2.2).
         ended_at=None if ended_at is not None and started_at is not None and ended_at < started_at else ended_at,
         disconnected_by=next((event.disconnected_by for event in reversed(calls) if event.disconnected_by), None),
         custom_field=custom_field(calls),
@@ -130,7 +130,9 @@ def _links(arrived: Sequence[Arrived]) -> tuple[Link, ...]:
 
 
 def _direction(events: Sequence[CallEvent]) -> Direction:
-    """As told, by popups least (reference §11.1); callbacks alone belong to an API call, which is outbound (§4)."""
+    """As told, by popups least (docs/reference/exotel.md §11.1); callbacks alone belong to an API call, which is
+    outbound (§4).
+    """
     told = sorted((e for e in events if e.direction is not None), key=lambda event: _LEAST_SURE.get(event.kind, 0))
     if told:
         return told[0].direction or "inbound"
@@ -180,7 +182,10 @@ def _outcome(results: set[Result], *, input_alone: bool) -> Outcome:
 
 
 def _status(facts: Sequence[Fact], outcome: Outcome, *, over: bool) -> Status:
-    """The status that goes with the outcome; an unknown one never replaces a known one (reference exotel.md §2.3)."""
+    """The status that goes with the outcome; an unknown one never replaces a known one.
+
+    See docs/reference/exotel.md §2.3.
+    """
     if outcome == "answered":
         return "completed" if over else "in-progress"
     if outcome == "voicemail":
@@ -243,7 +248,7 @@ def _agents(facts: Sequence[Fact]) -> list[_Rung]:
 
 
 def _callback_agent_talked(legs: Sequence[Leg], before: bool | None) -> bool | None:
-    """Whether the agent of a call that we placed picked up, by the first leg (reference exotel.md §4.2)."""
+    """Whether the agent of a call that we placed picked up, by the first leg (docs/reference/exotel.md §4.2)."""
     if before or not legs:
         return before
     first = legs[0]
@@ -274,7 +279,7 @@ def _who_answered(
     if winner is None and outcome == "answered":
         winner = next((one for one in rung if one.picked_up), None)
         if winner is None:
-            # Who of several had it is not told: the one dialled last (reference exotel.md §3.2).
+            # Who of several had it is not told: the one dialled last (docs/reference/exotel.md §3.2).
             last = next((f.agent for f in reversed(facts) if f.result == "answered" and f.agent), None)
             winner = next((one for one in rung if last is not None and one.number == last), None)
     return (winner.number, winner.email) if winner else (None, None)

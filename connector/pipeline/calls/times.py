@@ -11,7 +11,7 @@ ASKED_S: Final = 60.0
 #: With an agent on the line nothing is concluded before Exotel's longest call.
 LONGEST_CALL_S: Final = 4 * 3600.0
 
-#: Exotel's own promise, as it comes with passthrus (reference exotel.md §9).
+#: Exotel's own promise, as it comes with passthrus (docs/reference/exotel.md §9).
 FILE_AFTER_S: Final = 300.0
 
 #: After a terminal event an input that was overtaken on its way may still come.

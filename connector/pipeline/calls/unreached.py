@@ -17,8 +17,8 @@ _UNANSWERED: Final[Mapping[str, Status]] = {
 def unreached(events: Sequence[CallEvent]) -> Unreached | None:
     """Who of the two was not reached, in a call that nobody had: by the newest end that tells of legs.
 
-    The first leg is the agent's (reference exotel.md §4.2); of a call into a flow, which names no agent, nothing is
-    told. `events` in their order.
+    The first leg is the agent's (docs/reference/exotel.md §4.2); of a call into a flow, which names no agent, nothing
+    is told. `events` in their order.
     """
     for event in reversed(events):
         if event.event_type != "terminal" or event.agent_number is None or not event.legs:

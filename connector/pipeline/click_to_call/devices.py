@@ -1,4 +1,4 @@
-"""The phones on which Exotel rings a user, on and off; one of them is on at a time (reference exotel.md §7)."""
+"""The phones on which Exotel rings a user, on and off; one of them is on at a time (docs/reference/exotel.md §7)."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Placements that nobody knows the outcome of, looked for among the calls that Exotel has.
 
-Bulk details list a call only once it is over (reference exotel.md §6.4), so an empty look proves nothing before the
-longest call would have ended. Until then five looks are enough: most calls tell of themselves by their callback.
+Bulk details list a call only once it is over (docs/reference/exotel.md §6.4), so an empty look proves nothing before
+the longest call would have ended. Until then five looks are enough: most calls tell of themselves by their callback.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _BEFORE_S, _AFTER_S = 60.0, 150.0
 _AGAIN_S: Final = 60.0
 _LEASE_S: Final = 120.0
 _MOST: Final = 50
-#: Of one request: numbers that a filter takes (reference §6.4), and how far apart its calls may lie.
+#: Of one request: numbers that a filter takes (docs/reference/exotel.md §6.4), and how far apart its calls may lie.
 _NUMBERS: Final = 5
 _SPAN_S: Final = 3600.0
 _LOOK_EVERY_S: Final = 5.0

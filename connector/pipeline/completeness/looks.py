@@ -1,9 +1,9 @@
 """Looks: what calls still lack is asked of Exotel in lists of CallSids, never call by call.
 
-A list may name 100 calls; Exotel advises 20 (seed 001, bulk details). We send up to 100: of the account's 200 requests
-a minute a list costs one whatever its length, and no page over a time window can cost less, since the window holds the
-calls that lack nothing too. Up to 20 are due at most times, so that the advice is kept where it costs nothing; a list
-that is refused is halved.
+A list may name 100 calls; Exotel advises 20 (docs/reference/exotel.md §6.4). We send up to 100: of the account's 200
+requests a minute a list costs one whatever its length, and no page over a time window can cost less, since the window
+holds the calls that lack nothing too. Up to 20 are due at most times, so that the advice is kept where it costs
+nothing; a list that is refused is halved.
 """
 
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _MOST: Final = 100
 #: A URL of this length passes everywhere; CallSids are 32 characters, but nobody promises it.
 _MOST_CHARACTERS: Final = 4000
-#: Without dates Exotel looks through the last 31 days (seed 001, bulk details).
+#: Without dates Exotel looks through the last 31 days (docs/reference/exotel.md §6.4).
 _REACH_S: Final = 30 * 86400.0
 
 

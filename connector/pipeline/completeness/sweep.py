@@ -20,7 +20,8 @@ from connector.tenants.model import Tenant
 log = logging.getLogger(__name__)
 
 EVERY_S: Final = 3600.0
-#: Calls of the last minutes are left to the next sweep: they still run, or their records settle (reference §6.3).
+#: Calls of the last minutes are left to the next sweep: they still run, or their records settle
+#: (docs/reference/exotel.md §6.3).
 LAG_S: Final = 300.0
 #: The end of the last sweep is gone through again: what ended, or was listed, a little late.
 OVERLAP_S: Final = 600.0
@@ -28,9 +29,9 @@ OVERLAP_S: Final = 600.0
 #: hours of them cost a request.
 LONG_S: Final = 720
 _LONGEST_CALL_S: Final = 4 * 3600.0
-#: Exotel takes a month at most (reference exotel.md §6.4).
+#: Exotel takes a month at most (docs/reference/exotel.md §6.4).
 _SLICE: Final = timedelta(days=28)
-#: Six months are kept (reference exotel.md §6.4).
+#: Six months are kept (docs/reference/exotel.md §6.4).
 KEPT_S: Final = 183 * 86400.0
 #: A backfill waits while a connection has so many late deliveries: fresh calls must not stand behind old ones.
 _MOST_WAITING: Final = 400

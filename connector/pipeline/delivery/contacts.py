@@ -22,7 +22,7 @@ _REMEMBERED: Final = 20_000
 _BUSY_S: Final = 1.0
 #: A busy store is waited for this long: an attempt that ends here holds its claim, unused, until the lease runs out.
 _PATIENCE_S: Final = LEASE_S / 2
-#: What a contact is called whose name nobody knows (seed 004 §4.2.1).
+#: What a contact is called whose name nobody knows (docs/reference/exotel-flows.md §4.2.1).
 UNKNOWN: Final = "Unknown"
 
 

@@ -116,7 +116,7 @@ def _desk(story: Story) -> tuple[Step, ...]:
 
 
 def _ticket(story: Story, options: DeskOptions) -> str | None:
-    """Which ticket: the first that holds (design, section 6)."""
+    """Which ticket: the first that holds (docs/design.md §6)."""
     call, outcome = story.call, story.outcome
     inbound = call.direction == "inbound"
     if story.left_voicemail:

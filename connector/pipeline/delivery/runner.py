@@ -41,7 +41,7 @@ from connector.store.queries.looks import Lack
 
 log = logging.getLogger(__name__)
 
-#: Retries are spread over 28 h of open connection, then the delivery is dead (design, section 7).
+#: Retries are spread over 28 h of open connection, then the delivery is dead (docs/design.md §7).
 RETRY_FOR_S: Final = 28 * 3600.0
 #: From 1 s to 15 min, all of it left to chance: what failed together does not come back together.
 _RETRY: Final = Backoff(1.0, 15 * 60.0, sure=0.0)

@@ -65,7 +65,7 @@ class ExotelAccounts:
         return self._session
 
     def gate(self, sid: str) -> Gate:
-        """The budget of the account: 200 requests a minute, whoever asks (reference exotel.md §6)."""
+        """The budget of the account: 200 requests a minute, whoever asks (docs/reference/exotel.md §6)."""
         gate = self._gates.get(sid)
         if gate is None:
             gate = self._gates[sid] = Gate(f"exotel:{sid}", LIMITS, self._clock, buckets=self._buckets)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _SIGNED_MIN: Final = 5
 #: Whole files that are held in memory at once.
 _TURNS: Final = 2
-#: How long after its promised time a file may still come (reference exotel.md §9: 15 minutes at peak).
+#: How long after its promised time a file may still come (docs/reference/exotel.md §9: 15 minutes at peak).
 LATE_S: Final = 900.0
 
 

@@ -1,4 +1,4 @@
-"""Links: what stands in a CRM in place of Exotel's private link to a recording (design §6, §8).
+"""Links: what stands in a CRM in place of Exotel's private link to a recording (docs/design.md §6, §8).
 
 A link is `<public url>/r/<name>.<signature>`. The name is a keyed hash of tenant, CallSid and Exotel's link: nobody
 guesses it, and every attempt finds the same one. The signature is made with a key that HKDF derives from one of the

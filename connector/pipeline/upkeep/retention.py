@@ -8,8 +8,8 @@
   this call is closed for this connection: a late StatusCallback, a replay or a backfill writes nothing for it, neither
   a new record nor a change of an old one, and is not stored. A connection that was added since is not closed, so a
   backfill fills it. A delivery that died before it had written anything leaves no tombstone.
-- A tombstone goes after 210 days; by then Exotel has forgotten the call too (it keeps six months, reference exotel.md
-  §6), so no backfill can bring it up again.
+- A tombstone goes after 210 days; by then Exotel has forgotten the call too (it keeps six months,
+  docs/reference/exotel.md §6), so no backfill can bring it up again.
 - Contacts (the number, and which record of the CRM it is) go when no call of the number is left. The next call looks
   the caller up again.
 - What was asked to be placed (numbers, the user's own words, idempotency keys) and the fate of text messages go after

@@ -4,7 +4,7 @@ Writes run where they are asked for, in the service's event loop (`store.lanes`)
 long between two statements (a directory of thousands of connections), so they have a loop on a thread of their own.
 
 Sessions give up by themselves: a process that is frozen inside a transaction holds the others' rows for
-`idle_in_transaction_session_timeout` at the most (design §7).
+`idle_in_transaction_session_timeout` at the most (docs/design.md §7).
 """
 
 import asyncio

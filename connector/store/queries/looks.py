@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from connector.store.engine.rows import as_rows, rows_of
 
 #: Seconds from a call's last event to each look: its record settles within about 2 minutes, a recording is there after
-#: about 5, stragglers come within the hour (reference exotel.md §6.3, §9, §11.7). Then never again.
+#: about 5, stragglers come within the hour (docs/reference/exotel.md §6.3, §9, §11.7). Then never again.
 LOOKS_S: Final = (120.0, 330.0, 900.0, 3600.0)
 
 

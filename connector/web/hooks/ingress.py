@@ -1,6 +1,6 @@
 """Exotel's URLs: authenticate, read CallSid and kind, have it stored, answer. A caller waits on the line meanwhile.
 
-All dialects that Exotel's own connectors document, and ours (design, section 3). A request is answered 200 once it is
+All dialects that Exotel's own connectors document, and ours (docs/design.md §3). A request is answered 200 once it is
 durably stored and never before; each refusal is JSON that names what is wrong; nothing redirects.
 """
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 #: What a column holds; longer ones are nobody's.
 _LONGEST_TYPE: Final = 255
 _LONGEST_SID: Final = 128
-#: `undefined` is the longest word for nothing (reference exotel.md §2.3).
+#: `undefined` is the longest word for nothing (docs/reference/exotel.md §2.3).
 _SHORTEST_PLAIN_SID: Final = 10
 
 
