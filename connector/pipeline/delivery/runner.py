@@ -198,7 +198,6 @@ class _Outcome:
 
     def __init__(self, clock: Clock, work: Work) -> None:
         self._clock = clock
-        self.work = work
         self.fields: dict[str, Any] = {}
         self.state = "done"
         self.reason: str | None = None
