@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import aiohttp
+import pytest
 import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -17,7 +18,8 @@ from sqlalchemy import text
 
 from connector import outbound
 from connector.access import users
-from connector.app import BOX, DATABASE, DIRECTORIES, PIPELINE, create_app
+from connector.app import BOX, CONFIG, DATABASE, DIRECTORIES, PIPELINE, create_app
+from connector.cli.main import run as run_command
 from connector.exotel.token import new_token
 from connector.kit.exotel import PLAYER, ExotelAccount, exotel_app
 from connector.kit.exotel.play import Player
@@ -33,6 +35,8 @@ from connector.tenants.file import parse
 from tests.databases import config_in
 from tests.pipeline.world import AGENT, CALLER, EXOPHONE, SID, ManualClock, standin_of
 
+#: Runs a command: code, output, error.
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
 KEY = "Idempotency-Key"
 #: The agent and the customer as Exotel is told.
 RUNG, CALLED = "+919711581199", "+918884643606"
@@ -136,6 +140,23 @@ class Placed:
         parsed = parse(yaml.safe_dump(file), "test.yaml", {})
         await asyncio.to_thread(lambda: apply(parsed, self.app[DATABASE], self.app[BOX]))
         await self.app[DIRECTORIES].refresh()
+
+
+def commands_beside(p: Placed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command beside the service, as a second process would: code, output, error."""
+    config = p.app[CONFIG]
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", config.database_url)
+    monkeypatch.setenv("CONNECTOR_PUBLIC_URL", p.url)
+    if config.secret_key is not None:
+        monkeypatch.setenv("CONNECTOR_SECRET_KEY", config.secret_key)
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = await asyncio.to_thread(run_command, arguments)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
 
 
 def tenant_file(

@@ -1,19 +1,14 @@
 """Agents and their phones by API and by command, against a running service and a stand-in of Exotel."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connector.app import CONFIG
-from connector.cli.main import run as run_command
-from tests.calls.placed import CALLED, RUNG, Placed, placed
+from tests.calls.placed import CALLED, RUNG, Placed, Run, commands_beside, placed
 from tests.pipeline.world import CALLER, SID
-
-Run = Callable[..., Any]
 
 
 def device(id_: int, uri: str, *, on: bool = False, verified: bool = True) -> dict[str, Any]:
@@ -42,20 +37,7 @@ async def p(tmp_path: Path) -> AsyncIterator[Placed]:
 
 @pytest.fixture
 def run(p: Placed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command beside the service, as a second process would: code, output, error."""
-    config = p.app[CONFIG]
-    monkeypatch.setenv("CONNECTOR_DATABASE_URL", config.database_url)
-    monkeypatch.setenv("CONNECTOR_PUBLIC_URL", p.url)
-    if config.secret_key is not None:
-        monkeypatch.setenv("CONNECTOR_SECRET_KEY", config.secret_key)
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = await asyncio.to_thread(run_command, arguments)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return commands_beside(p, monkeypatch, capsys)
 
 
 def states(p: Placed) -> dict[int, bool]:
@@ -135,6 +117,18 @@ class TestAgents:
         assert {phones[email] for email in names} == {f"+91971150010{place}" for place in range(len(names))}
         assert len(synced) > len(refused), "who has a number in the CRM needs no user at Exotel"
         assert (await run("agents", SID, "--sync"))[1].count("unchanged") == len(synced)
+
+    async def test_a_sync_by_the_api(self, p: Placed) -> None:
+        status, body = await p.ask("POST", "/api/v1/agents/sync", {"tenant": SID, "connection": "support"})
+        assert status == 200
+        assert body["refused"] == sum(line["result"] == "refused" for line in body["lines"]) > 0
+        assert {line["connection"] for line in body["lines"]} == {"support"}
+        p.crm.keys = {"another": "admin"}
+        status, body = await p.ask("POST", "/api/v1/agents/sync", {"tenant": SID})
+        assert (status, body["error"]["code"], body["error"]["field"]) == (422, "crm_credentials", "connection")
+        p.exotel.api_token = "rotated"
+        status, body = await p.ask("POST", "/api/v1/agents/sync", {"tenant": SID})
+        assert (status, body["error"]["code"]) == (422, "exotel_credentials")
 
     async def test_export_edit_import(self, p: Placed, run: Run, tmp_path: Path) -> None:
         agents = [{"crm_id": "7", "name": "Seven", "phone": "09711500007"}]

@@ -388,6 +388,40 @@ class TestDeliveries:
         assert refused(await api.get("/api/v1/deliveries", state="lost")) == (400, "invalid", "state")
 
 
+class TestRecordings:
+    @pytest.fixture(autouse=True)
+    def recorded(self, api: Api) -> None:
+        def insert(sql: Connection) -> None:
+            for number in range(1, 6):
+                row = {"tenant_id": 1, "call_id": number, "url": f"https://x/{number}.mp3", "name": f"0{number}"}
+                sql.execute(schema.recording.insert().values(**row, state="ready", size=number))
+
+        api.db.transact(insert)
+
+    async def test_by_pages(self, api: Api) -> None:
+        _, body = await api.get("/api/v1/recordings", tenant=MINE, limit="3")
+        _, rest = await api.get("/api/v1/recordings", tenant=MINE, limit="3", cursor=body["next_cursor"])
+        assert sids(body, "recordings") + sids(rest, "recordings") == [call_sid(n) for n in range(5, 0, -1)]
+        assert rest["next_cursor"] is None
+
+    async def test_an_item(self, api: Api) -> None:
+        await api.ask("DELETE", f"/api/v1/recordings/{call_sid(1)}", TOKENS.mine, {})
+        _, body = await api.get("/api/v1/recordings", TOKENS.mine)
+        first = body["recordings"][-1]
+        assert first.pop("withdrawn_at")
+        assert first == {
+            "call_sid": call_sid(1),
+            "call_at": "2026-01-01T00:01:00Z",
+            "state": "ready",
+            "bytes": 1,
+            "open_until": "2026-01-31T00:01:00Z",
+        }
+        assert [one["withdrawn_at"] for one in body["recordings"][:-1]] == [None] * 4
+
+    async def test_refused(self, api: Api) -> None:
+        assert refused(await api.get("/api/v1/recordings")) == (400, "invalid", "tenant")
+
+
 class TestReplay:
     async def test_of_one_call(self, api: Api) -> None:
         status, body = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)})

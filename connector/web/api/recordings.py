@@ -1,4 +1,4 @@
-"""Recordings: listed, and their links withdrawn."""
+"""RecordingList: listed, and their links withdrawn."""
 
 from aiohttp import web
 from pydantic import Field
@@ -36,7 +36,7 @@ class RecordingOut(Shown):
     withdrawn_at: Utc | None
 
 
-class Recordings(Shown):
+class RecordingList(Shown):
     """A page of recordings, newest first."""
 
     recordings: list[RecordingOut]
@@ -50,12 +50,12 @@ class RecordingRevoked(Shown):
     revoked: int
 
 
-async def list_recordings(request: web.Request, asker: Asker, asked: RecordingsAsked) -> Recordings:
-    """Recordings that have links, newest first."""
+async def list_recordings(request: web.Request, asker: Asker, asked: RecordingsAsked) -> RecordingList:
+    """RecordingList that have links, newest first."""
     before = read_cursor(asked.cursor, int)
     wish = acts.ListRecordings(asked.tenant, before[0] if before else None, asked.limit)
     found = await acts.list_recordings(request.app[OFFICE], asker, wish)
-    return Recordings(
+    return RecordingList(
         recordings=[RecordingOut.model_validate(one) for one in found],
         next_cursor=new_cursor(found[-1].id) if len(found) == asked.limit else None,
     )

@@ -106,7 +106,7 @@ OPERATIONS: Final = (
         recording_acts.list_recordings,
         recordings.list_recordings,
         recordings.RecordingsAsked,
-        recordings.Recordings,
+        recordings.RecordingList,
     ),
     Operation(
         "DELETE",
