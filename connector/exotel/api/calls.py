@@ -122,9 +122,9 @@ class CallsApi:
         }
         answer = await self._http.read(f"{self._http.v1}/Calls.json", query, urgency=self._urgency)
         about = object_of(answer, "Metadata", "MetaData")
-        if not about and not {"CallsApi", "Call"} & object_of(answer).keys():
+        if not about and not {"Calls", "Call"} & object_of(answer).keys():
             raise CrmUnavailable("Exotel's answer is no page of calls.")
-        records = (parse_call(row, self._http.country) for row in rows_of(answer, "CallsApi", "Call"))
+        records = (parse_call(row, self._http.country) for row in rows_of(answer, "Calls", "Call"))
         return CallPage(
             tuple(record for record in records if record is not None),
             count_of(about.get("Total")),
