@@ -11,7 +11,6 @@ from connector.errors import AuthFailed, CrmError, CrmUnavailable, Declined
 from connector.store.engine.database import single
 from connector.tenants import agents, agents_match
 from connector.tenants.agents import Line, Origin, Owner
-from connector.tenants.check import make_adapter
 from connector.tenants.model import Connection, Tenant
 
 
@@ -78,19 +77,18 @@ async def sync_agents(office: Office, asker: Asker, wish: SyncAgents) -> list[Co
     chosen = [one for one in tenant.connections if one.enabled]
     if wish.connection is not None:
         chosen = [tenant.enabled_connection(wish.connection)]
-    exotel = office.means.exotel
     try:
-        users = await exotel.client(tenant, "reconcile").people.list_users()
+        users = await office.means.exotel.client(tenant, "reconcile").people.list_users()
     except CrmError as error:
         raise declined(error) from error
-    lines: list[ConnectionLine] = []
-    for one in chosen:
+    wishes: dict[str, list[dict[str, Any]]] = {}
+    for one in chosen:  # all are asked before anything is written
         try:
-            found = await make_adapter(exotel.session, one, office.box, office.config).list_agents()
+            found = await office.means.adapter(one).list_agents()
         except CrmError as error:
             raise _crm_declined(one, error) from error
-        wishes = agents_match.match(found, users, tenant.country)
-        lines += await _put(office, asker, tenant, one, wishes, "sync")
+        wishes[one.id] = agents_match.match(found, users, tenant.country)
+    lines = [line for one in chosen for line in await _put(office, asker, tenant, one, wishes[one.id], "sync")]
     await office.directories.refresh()
     return lines
 

@@ -3,10 +3,11 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 
+from connector.adapter import Adapter
 from connector.clock import SYSTEM, Clock
 from connector.config import Config
 from connector.outbound import session
@@ -24,8 +25,9 @@ from connector.store.engine.database import Database
 from connector.store.opening import Store
 from connector.store.queries.placements import Placement
 from connector.store.secrets import SecretBox
+from connector.tenants.check import make_adapter
 from connector.tenants.directory import Directories
-from connector.tenants.model import Directory, Tenant
+from connector.tenants.model import Connection, Directory, Tenant
 
 
 class Means(Protocol):
@@ -34,6 +36,9 @@ class Means(Protocol):
     @property
     def exotel(self) -> ExotelAccounts:
         """The tenants' clients of Exotel."""
+
+    def adapter(self, connection: Connection) -> Adapter[Any]:
+        """The connection's adapter. Raises `ConfigError`."""
 
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call. Raises `Declined`, `StoreBusy`."""
@@ -86,6 +91,8 @@ class OwnMeans:
     ) -> None:
         self.exotel = ExotelAccounts(db, client, lambda: directories.current, clock)
         self._db = db
+        self._box = box
+        self._config = config
         self._directories = directories
         self._clock = clock
         self._links = LinkMaker(
@@ -99,6 +106,10 @@ class OwnMeans:
         """Stores an event and opens the deliveries of its call. Raises `StoreBusy`."""
         tenant = self._directories.current.tenants_by_id[received.tenant_id]
         await keep(self._db, event_of(received, tenant, frozenset()))
+
+    def adapter(self, connection: Connection) -> Adapter[Any]:
+        """See `Means.adapter`; outside of quota and pause, which are the service's."""
+        return make_adapter(self.exotel.session, connection, self._box, self._config)
 
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """See `Means.place`."""

@@ -213,6 +213,10 @@ class Pipeline:
 
     # --- for people ---
 
+    def adapter(self, connection: Connection) -> Adapter[Any]:
+        """The connection's adapter, within its account's quota. Raises `ConfigError`."""
+        return self.accounts.adapter(connection)
+
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
         return await self.placing.place(tenant, wish, who)
