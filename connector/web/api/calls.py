@@ -12,11 +12,11 @@ from connector.acts.calls import KnownCall
 from connector.exotel.model import AgentRung, Digits, Leg
 from connector.web.api.asking import idempotency_key, new_cursor, read_cursor
 from connector.web.api.deliveries import DeliveryOut
-from connector.web.api.shapes import Asked, Page, Shown, Sid, Utc
+from connector.web.api.shapes import Asked, PageAsked, Shown, Sid, Utc
 from connector.web.keys import OFFICE
 
 
-class CallsAsked(Page):
+class CallsAsked(PageAsked):
     """Which calls."""
 
     number: str | None = Field(default=None, max_length=64, description="The customer's number, in any spelling.")

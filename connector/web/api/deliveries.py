@@ -9,11 +9,11 @@ from connector.acts import deliveries as acts
 from connector.acts.asker import Asker
 from connector.store.queries.views import DeliveryFilter
 from connector.web.api.asking import new_cursor, read_cursor
-from connector.web.api.shapes import Asked, Page, Shown, Sid, Utc
+from connector.web.api.shapes import Asked, PageAsked, Shown, Sid, Utc
 from connector.web.keys import OFFICE
 
 
-class DeliveriesAsked(Page):
+class DeliveriesAsked(PageAsked):
     """Which deliveries."""
 
     state: DeliveryFilter | None = Field(default=None, description="`retrying` are those pending for that reason.")

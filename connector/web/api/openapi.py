@@ -26,7 +26,7 @@ _BY_QUERY: Final = ("GET", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ApiOperation:
     """An operation of the API: the act that it asks for, what serves it, and how it is described.
 
     `asks` is the query's model for GET and DELETE, the body's otherwise; the words of the description are the docstring
@@ -50,7 +50,7 @@ class Operation:
     refusals: Mapping[str, str] = field(default_factory=dict)
 
 
-def document(operations: Sequence[Operation]) -> dict[str, Any]:
+def document(operations: Sequence[ApiOperation]) -> dict[str, Any]:
     """The whole description."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Error, "serialization")]
     models += [(one.asks, "validation") for one in operations if one.method not in _BY_QUERY]
@@ -72,7 +72,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     }
 
 
-def _operation(one: Operation) -> dict[str, Any]:
+def _operation(one: ApiOperation) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": one.run.__name__,
         "summary": (one.run.__doc__ or "").partition("\n")[0],

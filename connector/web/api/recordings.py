@@ -6,11 +6,11 @@ from pydantic import Field
 from connector.acts import recordings as acts
 from connector.acts.asker import Asker
 from connector.web.api.asking import new_cursor, read_cursor
-from connector.web.api.shapes import Asked, Page, Shown, Sid, Utc
+from connector.web.api.shapes import Asked, PageAsked, Shown, Sid, Utc
 from connector.web.keys import OFFICE
 
 
-class RecordingsAsked(Page):
+class RecordingsAsked(PageAsked):
     """Whose recordings."""
 
     tenant: Sid | None = Field(default=None, description="Account SID; needed with an operator's token.")

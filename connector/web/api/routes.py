@@ -22,14 +22,14 @@ from connector.store.queries import views
 from connector.web.answers import API_HEADERS, Handler, Refused, busy, declined, problem, refusal
 from connector.web.api import agents, calls, connections, deliveries, recordings, statements
 from connector.web.api.asking import IDEMPOTENCY_KEY, read
-from connector.web.api.openapi import Operation, document
+from connector.web.api.openapi import ApiOperation, document
 from connector.web.auth import authenticate
 from connector.web.keys import CLOCK, DATABASE
 
 _READY_TIMEOUT_S: Final = 2.0
 
 OPERATIONS: Final = (
-    Operation(
+    ApiOperation(
         "GET",
         "/api/v1/statement",
         statement_acts.statement,
@@ -37,8 +37,8 @@ OPERATIONS: Final = (
         statements.StatementAsked,
         statements.StatementOut,
     ),
-    Operation("GET", "/api/v1/calls", call_acts.list_calls, calls.list_calls, calls.CallsAsked, calls.Calls),
-    Operation(
+    ApiOperation("GET", "/api/v1/calls", call_acts.list_calls, calls.list_calls, calls.CallsAsked, calls.Calls),
+    ApiOperation(
         "POST",
         "/api/v1/calls",
         call_acts.place_call,
@@ -55,10 +55,10 @@ OPERATIONS: Final = (
             "503": "The store is busy, or Exotel cannot be reached; nobody was rung, try again after `Retry-After`.",
         },
     ),
-    Operation(
+    ApiOperation(
         "GET", "/api/v1/calls/{call_sid}", call_acts.get_call, calls.get_call, calls.CallAsked, calls.CallDetails
     ),
-    Operation(
+    ApiOperation(
         "GET",
         "/api/v1/deliveries",
         delivery_acts.list_deliveries,
@@ -66,8 +66,10 @@ OPERATIONS: Final = (
         deliveries.DeliveriesAsked,
         deliveries.Deliveries,
     ),
-    Operation("GET", "/api/v1/agents", agent_acts.list_agents, agents.list_agents, agents.AgentsAsked, agents.Agents),
-    Operation(
+    ApiOperation(
+        "GET", "/api/v1/agents", agent_acts.list_agents, agents.list_agents, agents.AgentsAsked, agents.Agents
+    ),
+    ApiOperation(
         "PUT",
         "/api/v1/agents",
         agent_acts.put_agents,
@@ -76,7 +78,7 @@ OPERATIONS: Final = (
         agents.AgentLines,
         query=agents.AgentsAsked,
     ),
-    Operation(
+    ApiOperation(
         "POST",
         "/api/v1/agents/sync",
         agent_acts.sync_agents,
@@ -88,11 +90,11 @@ OPERATIONS: Final = (
             "503": "The store is busy, or Exotel or the CRM cannot be reached; try again later.",
         },
     ),
-    Operation(
+    ApiOperation(
         "GET", "/api/v1/devices", device_acts.list_devices, agents.list_devices, agents.DevicesAsked, agents.Devices
     ),
-    Operation("PUT", "/api/v1/devices", device_acts.set_device, agents.set_device, agents.DeviceSet, agents.Devices),
-    Operation(
+    ApiOperation("PUT", "/api/v1/devices", device_acts.set_device, agents.set_device, agents.DeviceSet, agents.Devices),
+    ApiOperation(
         "POST",
         "/api/v1/replay",
         delivery_acts.replay,
@@ -100,7 +102,7 @@ OPERATIONS: Final = (
         deliveries.ReplayAsked,
         deliveries.Replay,
     ),
-    Operation(
+    ApiOperation(
         "GET",
         "/api/v1/recordings",
         recording_acts.list_recordings,
@@ -108,7 +110,7 @@ OPERATIONS: Final = (
         recordings.RecordingsAsked,
         recordings.RecordingList,
     ),
-    Operation(
+    ApiOperation(
         "DELETE",
         "/api/v1/recordings/{call_sid}",
         recording_acts.revoke_recording,
@@ -116,7 +118,7 @@ OPERATIONS: Final = (
         recordings.RecordingAsked,
         recordings.RecordingRevoked,
     ),
-    Operation(
+    ApiOperation(
         "GET",
         "/api/v1/adapters",
         connection_acts.list_adapters,
@@ -170,7 +172,7 @@ def add_api(app: web.Application) -> None:
     app.router.add_get("/metrics", _guarded(prometheus))
 
 
-def _serving(operation: Operation) -> Handler:
+def _serving(operation: ApiOperation) -> Handler:
     async def serve(request: web.Request) -> web.Response:
         asker = await authenticate(request)
         # Before anything of the request is read: whoever may not ask is told no more than that.

@@ -39,7 +39,7 @@ class Asked(BaseModel):
         return value
 
 
-class Page(Asked):
+class PageAsked(Asked):
     """Part of a list."""
 
     tenant: Sid | None = Field(default=None, description="Account SID; an operator sees all tenants without it.")
