@@ -11,7 +11,7 @@ from connector.acts.asker import Asker, act, tenant_id_of, the_tenant
 from connector.acts.office import Office
 from connector.errors import Declined
 from connector.observe.redact import redact, redact_all
-from connector.pipeline.delivery.replay import PRUNED, Replayed, without_numbers
+from connector.pipeline.delivery.replay import PRUNED, Replayed, ReplayWish, without_numbers
 from connector.store.engine.database import single
 from connector.store.queries import trail, views
 from connector.store.queries.views import DeliveryFilter, DeliveryRow
@@ -78,15 +78,9 @@ async def replay(office: Office, asker: Asker, wish: WriteAgain) -> list[Replaye
         if await office.db.read(views.pruned_call, tenant.id, wish.call_sid) is not None:
             raise Declined("pruned", PRUNED, "call_sid")
         raise no_call(tenant, wish.call_sid)
-    found = await office.means.replay(
-        tenant.id,
-        call_sid=wish.call_sid,
-        since=wish.since,
-        until=wish.until,
-        connection_id=connection.id if connection else None,
-        dry_run=wish.dry_run,
-        recreate=wish.recreate,
-    )
+    connection_id = connection.id if connection is not None else None
+    replayed = ReplayWish(tenant.id, wish.call_sid, wish.since, wish.until, connection_id, wish.recreate)
+    found = await office.means.replay(replayed, dry_run=wish.dry_run)
     if not wish.dry_run:
         await office.db.write(single(trail.record), (asker.name, "replay", tenant.id, _detail(tenant.sid, wish)))
     elif not asker.sees_numbers:

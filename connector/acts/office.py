@@ -43,17 +43,7 @@ class Means(Protocol):
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
         """Places a call. Raises `Declined`, `StoreBusy`."""
 
-    async def replay(
-        self,
-        tenant_id: int,
-        *,
-        call_sid: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        connection_id: str | None = None,
-        dry_run: bool = False,
-        recreate: bool = False,
-    ) -> list[Replayed]:
+    async def replay(self, wish: ReplayWish, *, dry_run: bool = False) -> list[Replayed]:
         """Plans calls anew, and opens their deliveries again unless it is a dry run."""
 
 
@@ -89,7 +79,7 @@ class OwnMeans:
         clock: Clock,
         client: aiohttp.ClientSession,
     ) -> None:
-        self.exotel = ExotelAccounts(db, client, lambda: directories.current, clock)
+        self.exotel = ExotelAccounts(db, client, directories, clock)
         self._db = db
         self._box = box
         self._config = config
@@ -115,19 +105,8 @@ class OwnMeans:
         """See `Means.place`."""
         return await self._placing.place(tenant, wish, who)
 
-    async def replay(
-        self,
-        tenant_id: int,
-        *,
-        call_sid: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        connection_id: str | None = None,
-        dry_run: bool = False,
-        recreate: bool = False,
-    ) -> list[Replayed]:
+    async def replay(self, wish: ReplayWish, *, dry_run: bool = False) -> list[Replayed]:
         """See `Means.replay`."""
-        wish = ReplayWish(tenant_id, call_sid, since, until, connection_id, recreate)
         directory, now = self._directories.current, self._clock.now()
         if dry_run:
             return await self._db.read(replaying.preview, directory, wish, now, self._links)

@@ -148,12 +148,12 @@ class Pipeline:
             client,
             self._box,
             self._home_url,
-            lambda: directories.current,
+            directories,
             clock,
             replicas,
             self._wake_account,
         )
-        self.exotel = ExotelAccounts(db, client, lambda: directories.current, clock, self.accounts.buckets)
+        self.exotel = ExotelAccounts(db, client, directories, clock, self.accounts.buckets)
         self.recorder = Recorder(db, self._client, directories, clock, self._public_url)
         self.recordings = Recordings(self.exotel)
         self.reconciler = Reconciler(db, directories, self.exotel, self.accept, clock)
@@ -216,19 +216,8 @@ class Pipeline:
         """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
         return await self.placing.place(tenant, wish, who)
 
-    async def replay(
-        self,
-        tenant_id: int,
-        *,
-        call_sid: str | None = None,
-        since: float | None = None,
-        until: float | None = None,
-        connection_id: str | None = None,
-        dry_run: bool = False,
-        recreate: bool = False,
-    ) -> list[Replayed]:
+    async def replay(self, wish: ReplayWish, *, dry_run: bool = False) -> list[Replayed]:
         """Plans calls anew under the newest options; see `pipeline.replay`."""
-        wish = ReplayWish(tenant_id, call_sid, since, until, connection_id, recreate)
         if dry_run:
             return await self._db.read(
                 replaying.preview, self._directories.current, wish, self._clock.now(), self._links

@@ -17,6 +17,7 @@ from connector.exotel.parse import parse_request
 from connector.kit.faults import Fault
 from connector.pipeline.delivery import runner
 from connector.pipeline.delivery.journal import Journal
+from connector.pipeline.delivery.replay import ReplayWish
 from connector.store import schema
 from connector.store.queries.deliveries import Claim, StepRow, claim
 from connector.store.queries.journal import Finish
@@ -153,7 +154,7 @@ async def test_after_its_time_of_trying_a_delivery_expires_and_can_be_replayed(
         assert (delivery["state"], delivery["reason"]) == ("dead", "expired")
         w.faults.odds = {}
         await w.after(3600)
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         (delivery,) = await w.settle()
         assert (delivery["state"], len(w.tickets)) == ("done", 1)
 
@@ -204,12 +205,12 @@ async def test_a_mandatory_field_makes_a_dead_letter_that_replay_mends(tmp_path:
         assert "cf_line" in delivery["last_error"]
         assert w.tickets == []
         await w.apply(tenant_file(w.base_url, options={"fields": {"cf_line": "{{ exophone }}"}}))
-        (shown,) = await w.pipeline.replay(w.tenant.id, call_sid="sid1", dry_run=True)
+        (shown,) = await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"), dry_run=True)
         assert [change["action"] for change in shown.changes] == ["create", "create"]
         asked = sum(w.account.requests.values())
         await w.settle()
         assert sum(w.account.requests.values()) == asked
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         (delivery,) = await w.settle()
         assert delivery["state"] == "done"
         assert w.tickets[0]["custom_fields"]["cf_line"].startswith("Support line")
@@ -243,10 +244,10 @@ async def test_a_deleted_ticket_is_gone_until_replay_recreates_it(tmp_path: Path
         assert delivery["state"] == "done"
         assert "deleted" in delivery["warnings"]
         assert len(w.tickets) == 1
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         await w.settle()
         assert len(w.tickets) == 1
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1", recreate=True)
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1", recreate=True))
         await w.settle()
         assert [t["subject"] for t in w.tickets if not t.get("deleted")] == [f"Voicemail from {CALLER}"]
 

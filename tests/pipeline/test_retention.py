@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Index, PrimaryKeyConstraint, UniqueConstraint
 from standins.freshdesk import Account
 
 from connector.errors import StoreBusy
+from connector.pipeline.delivery.replay import ReplayWish
 from connector.pipeline.upkeep import retention
 from connector.pipeline.upkeep.retention import TOMBSTONE_DAYS, Retention
 from connector.store import schema
@@ -136,7 +137,7 @@ async def test_a_dead_delivery_is_kept_from_when_it_died_and_may_be_written_afte
         await w.missed("sid1")
         await w.settle()
         w.clock.advance(60 * DAY_S)
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         (delivery,) = await w.settle()
         assert delivery["state"] == "dead"
         w.clock.advance(60 * DAY_S)
@@ -159,7 +160,7 @@ async def test_a_call_that_something_happened_to_stays(tmp_path: Path) -> None:
         await w.settle()
         w.clock.advance(50 * DAY_S)
         await w.event("late", "status", CallSid="late", Status="completed", EventType="terminal")
-        await w.pipeline.replay(w.tenant.id, call_sid="replayed")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="replayed"))
         await w.settle()
         w.clock.advance(50 * DAY_S)
         await prune(w)
@@ -215,8 +216,8 @@ async def test_a_connection_that_is_new_gets_what_a_backfill_brings_and_the_old_
         assert (delivery["connection_id"], delivery["state"]) == (new.id, "done")
         assert len(w.tickets) == 2
         # A replay of the call leaves the old connection alone too, also a dry one.
-        (shown,) = await w.pipeline.replay(w.tenant.id, call_sid="sid1", dry_run=True)
-        (queued,) = await w.pipeline.replay(w.tenant.id, call_sid="sid1", recreate=True)
+        (shown,) = await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"), dry_run=True)
+        (queued,) = await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1", recreate=True))
         assert (shown.connection_id, queued.connection_id) == (new.id, new.id)
         await w.missed("sid1", Again="1")  # a further event of the call that is there
         (delivery,) = await w.settle()

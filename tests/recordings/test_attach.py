@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from connector.adapter import Files, registry
+from connector.pipeline.delivery.replay import ReplayWish
 from connector.pipeline.recordings import fetch as pipeline_recordings
 from connector.store.queries import recordings, revocations
 from tests.pipeline.world import PUBLIC_URL, SID, World, world
@@ -50,7 +51,7 @@ async def test_the_file_hangs_on_the_ticket_and_the_note_names_it(tmp_path: Path
         assert files(w) == [{"name": "recording-sid1.mp3", "content_type": "audio/mpeg", "size": len(AUDIO)}]
         assert "Call Recording: attached as recording-sid1.mp3" in note(w)
         assert LINK not in note(w)
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         await w.settle()
         assert len(files(w)) == 1
         (step,) = await w.rows("select sent from step where slot = 'file'")
@@ -105,9 +106,9 @@ async def test_a_replay_looks_again_and_the_note_names_the_file(tmp_path: Path, 
             await w.after(60 * MINUTE_S)
         assert LINK in note(w)
         peer.files["c1.mp3"] = AUDIO
-        (preview,) = await w.pipeline.replay(w.tenant.id, call_sid="sid1", dry_run=True)
+        (preview,) = await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"), dry_run=True)
         assert [(change["slot"], change["action"]) for change in preview.changes] == [("file", "create")]
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         (delivery,) = await w.settle()
         assert delivery["state"] == "done"
         assert len(files(w)) == 1
@@ -197,7 +198,7 @@ async def test_a_further_recording_that_never_comes_leaves_the_first_file(tmp_pa
             (delivery,) = await w.after(60 * MINUTE_S)
         assert (delivery["state"], len(files(w))) == ("done", 1)
         assert "never had the recording" in delivery["warnings"]
-        await w.pipeline.replay(w.tenant.id, call_sid="sid1")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid1"))
         await w.settle()
         assert len(files(w)) == 1
 

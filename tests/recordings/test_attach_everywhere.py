@@ -10,6 +10,7 @@ import pytest
 from connector.adapter import Files, registry
 from connector.errors import ConfigError
 from connector.kit.faults import Fault
+from connector.pipeline.delivery.replay import ReplayWish
 from tests.pipeline import test_every_adapter as every_adapter
 from tests.pipeline.test_every_adapter import done, held
 from tests.pipeline.world import SID, World, standin_of, world
@@ -72,7 +73,7 @@ async def test_a_login_that_may_not_attach_files(tmp_path: Path, peer: Peer) -> 
         assert "The link stands in for the file" in row["warnings"]
         assert "https://calls.example/r/" in str(w.account.dump())
         w.account.missing_scopes = []
-        await w.pipeline.replay(w.tenant.id, call_sid="sid0")
+        await w.pipeline.replay(ReplayWish(w.tenant.id, call_sid="sid0"))
         (row,) = await done(w)
         assert (row["state"], held(w.account)["files"]) == ("done", 1)
         assert "attached as recording-sid0.mp3" in str(w.account.dump())

@@ -34,11 +34,12 @@ class ReplayWish:
     """Which calls: one, or those first seen in a span (Unix times); of which connection, None: all enabled ones."""
 
     tenant_id: int
-    call_sid: str | None
-    since: float | None
-    until: float | None
-    connection_id: str | None
-    recreate: bool
+    call_sid: str | None = None
+    since: float | None = None
+    until: float | None = None
+    connection_id: str | None = None
+    #: Records that people deleted in the CRM are made anew.
+    recreate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

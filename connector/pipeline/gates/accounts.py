@@ -25,7 +25,8 @@ from connector.store.engine.database import Database
 from connector.store.queries import deliveries, gates
 from connector.store.queries.gates import GateRow, ProbeClaim
 from connector.store.secrets import SecretBox
-from connector.tenants.model import Connection, Directory
+from connector.tenants.directory import Directories
+from connector.tenants.model import Connection
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Accounts:
         client: aiohttp.ClientSession,
         box: SecretBox,
         home_url: Callable[[], str],
-        directory: Callable[[], Directory],
+        directories: Directories,
         clock: Clock,
         replicas: Replicas,
         wake: Callable[[str, float], None],
@@ -54,7 +55,7 @@ class Accounts:
         self._client = client
         self._box = box
         self._home_url = home_url
-        self._directory = directory
+        self._directories = directories
         self._clock = clock
         self._replicas = replicas
         self._wake = wake
@@ -109,7 +110,7 @@ class Accounts:
 
     def forget_adapters(self) -> None:
         """Drops adapters of connections that changed, and of older revisions, which are rarely asked for again."""
-        connections = self._directory().connections
+        connections = self._directories.current.connections
         self._adapters = {place: made for place, made in self._adapters.items() if connections.get(place[0]) is made[0]}
 
     def make(self, connection: Connection, budget: Gate | Urgent | Unlimited) -> Adapter[Any]:
@@ -154,7 +155,7 @@ class Accounts:
         return gate is not None and gate.is_open()
 
     def _enabled_gate(self, connection_id: str) -> Gate | None:
-        connection = self._directory().connections.get(connection_id)
+        connection = self._directories.current.connections.get(connection_id)
         if connection is None or not connection.enabled:
             return None  # its work is kept until it is enabled again
         try:
@@ -164,7 +165,7 @@ class Accounts:
 
     def started(self, connection_id: str, change: int) -> None:
         """A delivery of the connection started (+1) or ended (-1)."""
-        connection = self._directory().connections.get(connection_id)
+        connection = self._directories.current.connections.get(connection_id)
         if connection is not None and connection.account in self.gates:
             self.gates[connection.account].running += change
 
@@ -269,7 +270,7 @@ class Accounts:
             await rename
 
     def _all_of(self, account: str) -> Sequence[Connection]:
-        return [c for c in self._directory().accounts.get(account, ()) if c.enabled]
+        return [c for c in self._directories.current.accounts.get(account, ()) if c.enabled]
 
     def _one_of(self, account: str) -> Connection | None:
         return next(iter(self._all_of(account)), None)

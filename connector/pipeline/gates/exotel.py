@@ -1,7 +1,7 @@
 """Exotel's side of the tenants: a client per tenant, and the one budget that all of the tenant's work spends."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 
@@ -14,7 +14,8 @@ from connector.pipeline.gates.gate import Gate
 from connector.pipeline.gates.quota import Buckets
 from connector.store.engine.database import Database
 from connector.store.queries.regions import keep_regions
-from connector.tenants.model import Directory, Tenant
+from connector.tenants.directory import Directories
+from connector.tenants.model import Tenant
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,14 @@ class ExotelAccounts:
         self,
         db: Database,
         session: aiohttp.ClientSession,
-        directory: Callable[[], Directory],
+        directories: Directories,
         clock: Clock,
         buckets: Buckets | None = None,
     ) -> None:
         """`buckets`: what replicas share of a tenant's budget (`Accounts.buckets`); a command counts its own."""
         self._db = db
         self._session = session
-        self._directory = directory
+        self._directories = directories
         self._clock = clock
         self._buckets = buckets
         #: tenant id -> what the client was made of, and the client
@@ -46,7 +47,7 @@ class ExotelAccounts:
 
     def client(self, tenant: Tenant, urgency: Urgency) -> Exotel:
         """The tenant's client. No request is made for it. A tenant of an older directory gets the newest keys."""
-        tenant = self._directory().tenants_by_id.get(tenant.id, tenant)
+        tenant = self._directories.current.tenants_by_id.get(tenant.id, tenant)
         made = self._clients.get(tenant.id)
         if made is None or _differ(made[0], tenant):
             made = self._clients[tenant.id] = (tenant, self._http(tenant))
@@ -54,7 +55,7 @@ class ExotelAccounts:
 
     def forget(self) -> None:
         """Drops clients of tenants that are gone; others are made anew where something of theirs changed."""
-        known = self._directory().tenants_by_id
+        known = self._directories.current.tenants_by_id
         self._clients = {tenant_id: made for tenant_id, made in self._clients.items() if tenant_id in known}
         sids = {tenant.sid for tenant in known.values()}
         self._gates = {sid: gate for sid, gate in self._gates.items() if sid in sids}

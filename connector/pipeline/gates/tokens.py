@@ -14,7 +14,7 @@ from connector.errors import AuthFailed, CrmUnavailable
 from connector.store.engine.database import Database
 from connector.store.engine.held import Hold
 from connector.store.queries import refreshes
-from connector.store.queries.refreshes import Refreshed, Standing
+from connector.store.queries.refreshes import Refreshed, StoredCredential
 from connector.store.secrets import SecretBox
 
 #: Longer than a refresh may take.
@@ -78,7 +78,7 @@ class SharedTokens:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _refresh(
-        self, credential_id: int, grant: Grant, standing: Standing, content: dict[str, Any]
+        self, credential_id: int, grant: Grant, standing: StoredCredential, content: dict[str, Any]
     ) -> Token | None:
         """Refreshes and stores. None where the credential was changed meanwhile: it has to be read anew."""
         settings = content["settings"]

@@ -10,7 +10,7 @@ from connector.store.queries import trail
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredCredential:
     """The credential as it is. `granted`: the wish's holder refreshes it now, nobody else."""
 
     sealed: bytes
@@ -43,13 +43,13 @@ _RELEASE = text(f"update credential set {GIVEN_BACK} where id = :id and {HELD}")
 _TENANT = text("select tenant_id from credential where id = :id")
 
 
-def claim(sql: Connection, wishes: Sequence[Hold[int]]) -> list[Standing | None]:
+def claim(sql: Connection, wishes: Sequence[Hold[int]]) -> list[StoredCredential | None]:
     """For each wish how the credential stands; None where there is none any more."""
-    found: list[Standing | None] = []
+    found: list[StoredCredential | None] = []
     for wish in wishes:
         granted = sql.execute(_LEASE, wish.values()).rowcount
         row = sql.execute(_READ, {"id": wish.key}).one_or_none()
-        found.append(None if row is None else Standing(bytes(row[0]), row[1], bool(granted)))
+        found.append(None if row is None else StoredCredential(bytes(row[0]), row[1], bool(granted)))
     return found
 
 
