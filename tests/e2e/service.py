@@ -20,12 +20,10 @@ from typing import Any, Final
 import aiohttp
 
 from connector.config import Config
+from tests.rig import tenant as rig
+from tests.rig.tenant import AGENT, API_KEY, API_TOKEN, EXOPHONE, SID, agent, connection
 
-SID: Final = "exotel535"
-EXOPHONE: Final = "08047494574"
-AGENT: Final = "09711581199"
-API_KEY: Final = "demo_key"
-API_TOKEN: Final = "demo_token"
+__all__ = ["AGENT", "API_KEY", "API_TOKEN", "EXOPHONE", "SID"]
 
 ENVIRON: Final = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")}
 CONNECTOR: Final = (sys.executable, "-m", "connector")
@@ -56,23 +54,11 @@ def hook_token(sid: str = SID) -> str:
 def tenant(*urls: str, sid: str = SID, **changes: Any) -> dict[str, Any]:
     """A tenant of a tenant file, with a Freshdesk connection per URL; `changes` go into each connection."""
     connections = [
-        {
-            "name": f"support{number or ''}",
-            "adapter": "freshdesk",
-            "settings": {"domain": f"{sid}-{number}.freshdesk.com", "api_key": "fd-key", "base_url": url},
-            "agents": [{"crm_id": "81007555518", "name": "Avnish", "email": "avnish@acme.example", "phone": AGENT}],
-            **changes,
-        }
+        connection("freshdesk", url, f"support{number or ''}", **{"agents": [agent("81007555518")], **changes})
+        | {"settings": {"domain": f"{sid}-{number}.freshdesk.com", "api_key": "fd-key", "base_url": url}}
         for number, url in enumerate(urls)
     ]
-    return {
-        "sid": sid,
-        "api_key": API_KEY,
-        "api_token": API_TOKEN,
-        "hook_token": hook_token(sid),
-        "exophones": {EXOPHONE: "Support line"},
-        "connections": connections,
-    }
+    return rig.tenant(*connections, sid=sid, hook_token=hook_token(sid))
 
 
 def caller(number: int) -> str:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp.test_utils import TestServer
 
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from tests.e2e.service import AGENT, SID, Service, stand_in, tenant
 from tests.e2e.service import service as service_
+from tests.rig.listening import Server
+from tests.rig.waiting import until
 
 WISH = {"tenant": SID, "connection": "support", "agent": "1", "number": "08884643606"}
 
@@ -30,16 +31,13 @@ async def test_killed_between_the_row_and_the_answer(tmp_path: Path) -> None:
     faults.slow_s, faults.effect_after_s, faults.only = 120.0, 0.0, "connect"
     faults.script.append("late")
     agents = [{"crm_id": "1", "name": "Avnish", "phone": AGENT, "outbound": True}]
-    async with TestServer(exotel_app(exotel, faults)) as at_exotel, stand_in(tmp_path) as crm:
+    async with Server(exotel_app(exotel, faults)) as at_exotel, stand_in(tmp_path) as crm:
         owner = tenant(crm.url, agents=agents) | {"api_url": str(at_exotel.make_url("/"))}
         async with service_(tmp_path / "service", owner) as service:
             service.env["CONNECTOR_PUBLIC_URL"] = service.url
             await service.start()
             placing = asyncio.create_task(place(service))
-            for _ in range(3000):
-                if exotel.connects:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: exotel.connects, 30)
             (form,) = exotel.connects
             service.kill()
             try:

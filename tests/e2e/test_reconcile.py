@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
 
 from connector.kit.exotel.account import ExotelAccount
 from connector.kit.exotel.app import exotel_app
 from connector.kit.faults import Faults
 from tests.e2e.service import API_KEY, API_TOKEN, CONNECTOR, SID, Process, Service, tenant
+from tests.rig.listening import Server
 
 WITHIN_S = 60.0
 
@@ -24,7 +24,7 @@ WITHIN_S = 60.0
 async def at_exotel(folder: Path) -> AsyncIterator[tuple[Service, ExotelAccount, Faults]]:
     """A service's store with a tenant whose calls become tickets of the local desk, and its account at Exotel."""
     exotel, faults = ExotelAccount(sid=SID, api_key=API_KEY, api_token=API_TOKEN), Faults()
-    async with TestServer(exotel_app(exotel, faults)) as server:
+    async with Server(exotel_app(exotel, faults)) as server:
         service = Service(folder)
         owner = {**tenant(), "api_url": f"http://127.0.0.1:{server.port}"}
         owner["connections"] = [{"name": "desk", "adapter": "local", "options": {"answered": "ticket"}}]

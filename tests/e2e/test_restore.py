@@ -1,11 +1,8 @@
 """A restored backup, over real HTTP: what the original wrote after the copy was made is not written again."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from sqlalchemy import Connection as Sql
 from sqlalchemy import select
 from standins.freshdesk import SETTINGS, Account, standin
@@ -22,25 +19,19 @@ from connector.store.backup import backup
 from connector.store.opening import opened
 from connector.tenants.apply import apply
 from connector.tenants.file import TenantFile
+from tests.rig.listening import Server
+from tests.rig.waiting import until
 
 
 def states(sql: Sql) -> list[str]:
     return list(sql.execute(select(schema.delivery.c.state)).scalars())
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(600):
-        if await condition():
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError
-
-
 async def done(app: web.Application) -> None:
     async def is_done() -> bool:
         return await app[DATABASE].read(states) == ["done"]
 
-    await until(is_done)
+    await until(is_done, 60)
 
 
 async def test_a_restored_copy_writes_no_old_call_twice(tmp_path: Path) -> None:
@@ -51,7 +42,7 @@ async def test_a_restored_copy_writes_no_old_call_twice(tmp_path: Path) -> None:
 
     config = Config(database_url=f"sqlite:///{tmp_path}/a.db")
     restored = Config(database_url=f"sqlite:///{tmp_path}/copy.db")
-    async with TestServer(standin(account, faults)) as crm:
+    async with Server(standin(account, faults)) as crm:
         settings = {**SETTINGS, "base_url": str(crm.make_url("")).rstrip("/")}
         tenant = {"sid": "exotel535", "api_key": "k", "api_token": "t", "hook_token": "hook-token"}
         connection = {"name": "desk", "adapter": "freshdesk", "settings": settings}
@@ -65,7 +56,7 @@ async def test_a_restored_copy_writes_no_old_call_twice(tmp_path: Path) -> None:
             call = SCENARIOS["voicemail"].play(utc_now())
             await play.play(session, parse_target(f"{url}/h/hook-token"), call, summary, speed=1000)
             assert summary.accepted == summary.sent == len(call.requests)
-            await until(refused)
+            await until(refused, 60)
             backup(config, tmp_path / "copy.db")
             faults.odds = {}
             await done(app)

@@ -6,7 +6,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from connector.exotel.api import Exotel
@@ -15,6 +14,7 @@ from connector.exotel.api.http import ExotelHttp
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from connector.outbound import session
+from tests.rig.listening import Server
 
 SID = "acme1"
 KEY, TOKEN = "demo_key", "demo_token-5b1"
@@ -53,7 +53,7 @@ def purse() -> Purse:
 @pytest.fixture
 async def standin(account: ExotelAccount, faults: Faults) -> AsyncIterator[str]:
     """Address of the stand-in."""
-    async with TestServer(exotel_app(account, faults)) as server:
+    async with Server(exotel_app(account, faults)) as server:
         yield str(server.make_url("")).rstrip("/")
 
 
@@ -80,7 +80,7 @@ Answering = Callable[..., Any]
 @pytest.fixture
 async def answering(sessions: aiohttp.ClientSession, purse: Purse) -> AsyncIterator[Answering]:
     """`await answering(status, body)`: a client of a server that always answers so; headers as keywords."""
-    servers: list[TestServer] = []
+    servers: list[Server] = []
 
     async def made(status: int, body: bytes, **headers: str) -> Exotel:
         async def handler(_request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ async def answering(sessions: aiohttp.ClientSession, purse: Purse) -> AsyncItera
 
         app = web.Application()
         app.router.add_route("*", "/{rest:.*}", handler)
-        server = TestServer(app)
+        server = Server(app)
         await server.start_server()
         servers.append(server)
         return Exotel(http(sessions, str(server.make_url("")).rstrip("/"), purse))

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestServer
 
 from connector.app import DIRECTORIES, PIPELINE
 from connector.errors import AuthFailed, RateLimited
@@ -12,6 +11,7 @@ from connector.exotel.api import CallFilter, Urgency
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from tests.exotel.service import HOOK, Service, service
+from tests.rig.listening import Server
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def test_new_keys_are_used_at_once(running: Service) -> None:
     running.exotel.api_token = "another-token"
     with pytest.raises(AuthFailed):
         await accounts.client(old, "caller").calls.get(sid)
-    await running.apply(api_token="another-token")
+    await running.change(api_token="another-token")
     # whoever still holds the old directory's tenant gets the new keys too
     assert (await accounts.client(old, "caller").calls.get(sid)).sid == sid
 
@@ -68,8 +68,8 @@ async def test_new_keys_are_used_at_once(running: Service) -> None:
 async def test_the_region_is_found_and_kept(tmp_path: Path, account: ExotelAccount, faults: Faults) -> None:
     account.region = "mumbai"
     async with (
-        TestServer(exotel_app(account, region="singapore")) as singapore,
-        TestServer(exotel_app(account, region="mumbai")) as mumbai,
+        Server(exotel_app(account, region="singapore")) as singapore,
+        Server(exotel_app(account, region="mumbai")) as mumbai,
     ):
         urls = {"singapore": str(singapore.make_url("")), "mumbai": str(mumbai.make_url(""))}
         urls = {region: url.rstrip("/") for region, url in urls.items()}

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from connector.errors import CrmUnavailable, ExotelRefused, NotFound, OutcomeUnknown, RateLimited
 from connector.exotel import parse_request
@@ -18,6 +17,7 @@ from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.exotel.account import Ending
 from connector.kit.faults import Fault, Faults
 from tests.exotel.conftest import AGENT, CUSTOMER, EXOPHONE, Purse, http
+from tests.rig.listening import Server
 
 
 class Heard:
@@ -45,7 +45,7 @@ async def heard() -> Any:
     receiver = Heard()
     app = web.Application()
     app.router.add_post("/status", receiver.hear)
-    async with TestServer(app) as server:
+    async with Server(app) as server:
         yield receiver, str(server.make_url("/status"))
 
 
@@ -259,7 +259,7 @@ class TestBulk:
         account.limit = 1000
         begin = time.time() - 86_400
         added = [account.add_call({"created_at": begin + i % 5000, "talk_s": 5}) for i in range(10_000)]
-        async with TestServer(exotel_app(account)) as server:
+        async with Server(exotel_app(account)) as server:
             exotel = Exotel(http(sessions, str(server.make_url("")).rstrip("/"), purse), "reconcile")
             wanted = CallFilter(created_from=datetime.fromtimestamp(begin - 60, UTC), created_until=datetime.now(UTC))
             found = [call async for page in exotel.calls.pages(wanted) for call in page.calls]

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from connector.errors import AuthFailed, ConfigError, CrmUnavailable, NotFound
@@ -13,6 +12,7 @@ from connector.exotel.api.hosts import Discovery, Hosts, discover, region_of
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.outbound import session
 from tests.exotel.conftest import KEY, SID, TOKEN, Purse, http
+from tests.rig.listening import Server
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -48,8 +48,8 @@ def test_one_address_is_every_host() -> None:
 async def regions(account: ExotelAccount) -> AsyncIterator[dict[str, str]]:
     """Both regions, of which one has the account."""
     async with (
-        TestServer(exotel_app(account, region="singapore")) as singapore,
-        TestServer(exotel_app(account, region="mumbai")) as mumbai,
+        Server(exotel_app(account, region="singapore")) as singapore,
+        Server(exotel_app(account, region="mumbai")) as mumbai,
     ):
         urls = {"singapore": str(singapore.make_url("")), "mumbai": str(mumbai.make_url(""))}
         yield {region: url.rstrip("/") for region, url in urls.items()}

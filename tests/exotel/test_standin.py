@@ -4,7 +4,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from connector.exotel.api.hosts import basic
@@ -12,6 +11,7 @@ from connector.exotel.recordings import allowed
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.exotel.files import sound
 from tests.exotel.conftest import AGENT, CUSTOMER, EXOPHONE, KEY, SID, TOKEN
+from tests.rig.listening import Server
 
 GOOD = basic(SecretStr(KEY), SecretStr(TOKEN))
 V1 = f"/v1/Accounts/{SID}"
@@ -47,7 +47,7 @@ class TestTheDoor:
     async def test_the_other_region_does_not_know_it(
         self, sessions: aiohttp.ClientSession, account: ExotelAccount
     ) -> None:
-        async with TestServer(exotel_app(account, region="mumbai")) as server:
+        async with Server(exotel_app(account, region="mumbai")) as server:
             status, _ = await sent(sessions, "GET", str(server.make_url(f"{V1}.json")))
         assert status == 404
 

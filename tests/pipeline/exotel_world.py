@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp.test_utils import TestServer
-
 from connector.kit.exotel.account import ExotelAccount
 from connector.kit.exotel.app import exotel_app
 from connector.kit.faults import Faults
@@ -18,8 +16,10 @@ from connector.pipeline.completeness.statement import Statement
 from connector.store.queries import sweeps
 from connector.store.queries.sweeps import Sweep
 from tests.pipeline.world import SID, ManualClock, World, tenant_file, world
+from tests.rig.listening import listening
+from tests.rig.tenant import RUNG
 
-AGENT_E164, EXOPHONE_E164 = "+919711581199", "+918047494574"
+AGENT_E164, EXOPHONE_E164 = RUNG, "+918047494574"
 
 
 @dataclass
@@ -97,10 +97,9 @@ async def exotel_world(
     exotel = exotel or ExotelAccount(sid=SID, clock=clock.now)
     faults = Faults()
     async with (
-        TestServer(exotel_app(exotel, faults)) as server,
+        listening(exotel_app(exotel, faults)) as url,
         world(folder, adapter, clock=clock, account=account, deliver=deliver, **changes) as w,
     ):
-        url = f"http://127.0.0.1:{server.port}"
         file = tenant_file(w.base_url, adapter, **changes)
         file["tenants"][0]["api_url"] = url
         file["tenants"][0]["connections"] += connections

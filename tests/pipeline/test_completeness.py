@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestServer
 from connector_freshdesk import Freshdesk
 from connector_freshsales import Freshsales
 from sqlalchemy import Connection, insert, select
@@ -18,6 +17,7 @@ from connector.store import schema
 from tests.pipeline.exotel_world import AGENT_E164, ExotelWorld, exotel_world
 from tests.pipeline.test_looks import sid
 from tests.pipeline.world import AGENT, EXOPHONE, RECORDING
+from tests.rig.listening import Server
 
 #: A tenth of all requests is lost.
 LOST = 0.1
@@ -61,7 +61,7 @@ async def test_a_tenth_of_all_requests_is_lost_and_no_call_is(
 ) -> None:
     for adapter in (Freshdesk, Freshsales):  # the CRMs' quotas are not what is tried here
         monkeypatch.setattr(adapter, "limits", {"all": (1_000_000, 60)})
-    async with TestServer(freshsales.standin(freshsales.Account(), Faults())) as server:
+    async with Server(freshsales.standin(freshsales.Account(), Faults())) as server:
         connection = {
             "name": "sales",
             "adapter": "freshsales",

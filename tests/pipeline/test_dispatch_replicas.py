@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from connector.tenants.directory import Directories
 from tests import databases
 from tests.databases import Server
 from tests.pipeline.world import World, world
+from tests.rig.waiting import until
 
 CALLS = 12
 
@@ -49,16 +49,6 @@ async def replica(w: World, *, slots: int = 16, deliver: bool = True) -> AsyncIt
         made = Pipeline(db, w.box, directories, home_url=lambda: "http://127.0.0.1:1", clock=w.clock, slots=slots)
         async with directories.running(), made.running(deliver=deliver):
             yield made
-
-
-async def until(true: Any, seconds: float = 20.0) -> None:
-    """Waits for a condition; the test fails where it does not come."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        if await true():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not come")
 
 
 async def once_each(w: World, calls: int = CALLS) -> None:

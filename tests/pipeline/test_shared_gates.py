@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,23 +16,16 @@ from connector.pipeline.gates.replicas import DEAD_S, Replicas
 from connector.store.engine.database import Database
 from tests.databases import config_in
 from tests.pipeline.world import SID, World, replica, standin_of, tenant_file, world
+from tests.rig.waiting import until
 
 #: What a replica wrote has reached the others: docs/design.md §7, about a second; here with room for a slow machine.
 _SOON_S = 20.0
 
 
-async def soon(holds: Callable[[], bool]) -> None:
-    """Returns once it holds."""
-    until = time.monotonic() + _SOON_S
-    while not holds():
-        assert time.monotonic() < until
-        await asyncio.sleep(0.01)
-
-
 async def told(teller: World, other: World) -> None:
     """Stores what `teller` learned of its gate, as the pipeline does; returns once the other knows it."""
     assert await teller.pipeline.accounts.store(gate(teller))
-    await soon(lambda: gate(other).state == gate(teller).state)
+    await until(lambda: gate(other).state == gate(teller).state)
 
 
 def gate(w: World) -> Gate:
@@ -60,7 +53,7 @@ async def test_a_pause_reaches_the_other_and_so_does_its_end(tmp_path: Path) -> 
     account = standin_of("freshdesk").Account(keys={"other": "admin"})
     async with two(tmp_path, account=account) as (a, b):
         await a.missed("c1")
-        await soon(lambda: gate(a).state.paused and gate(b).state.paused)
+        await until(lambda: gate(a).state.paused and gate(b).state.paused)
         asked = account.requests.total()
         assert gate(a).account in b.pipeline.accounts.paused()
         await b.missed("c2")
@@ -68,20 +61,20 @@ async def test_a_pause_reaches_the_other_and_so_does_its_end(tmp_path: Path) -> 
         assert (second["reason"], account.requests.total()) == ("paused", asked), "B asks nothing"
         account.keys = None
         await b.pipeline.accounts.resume(gate(b).account)
-        await soon(lambda: not gate(a).state.paused)
-        await soon(lambda: len(a.tickets) == 2)  # by whichever of them has the room
+        await until(lambda: not gate(a).state.paused)
+        await until(lambda: len(a.tickets) == 2)  # by whichever of them has the room
 
 
 async def test_one_replica_at_a_time_probes(tmp_path: Path) -> None:
     account = standin_of("freshdesk").Account(keys={"other": "admin"})
     async with two(tmp_path, account=account) as (a, b):
         await a.missed("c1")
-        await soon(lambda: gate(a).state.paused and gate(b).state.paused)
+        await until(lambda: gate(a).state.paused and gate(b).state.paused)
         before = account.requests.total()
         a.faults.latency_s = 0.3  # the first is still under way when the second begins
         await asyncio.gather(*(w.pipeline.accounts.probe(due_only=False) for w in (a, b)))
         assert account.requests.total() == before + 1
-        await soon(lambda: gate(a).state.version == gate(b).state.version)
+        await until(lambda: gate(a).state.version == gate(b).state.version)
         await asyncio.gather(*(w.pipeline.accounts.probe() for w in (a, b)))
         assert account.requests.total() == before + 1, "the next is due in a quarter of an hour"
         a.clock.advance(PROBE_EVERY_S + 1)
@@ -93,11 +86,11 @@ async def test_who_dies_in_its_probe_is_followed_by_another(tmp_path: Path) -> N
     account = standin_of("freshdesk").Account(keys={"other": "admin"})
     async with two(tmp_path, account=account) as (a, b):
         await a.missed("c1")
-        await soon(lambda: gate(a).state.paused and gate(b).state.paused)
+        await until(lambda: gate(a).state.paused and gate(b).state.paused)
         a.faults.script.append("slow")
         a.faults.slow_s = 1.0
         dying = asyncio.create_task(a.pipeline.accounts.probe(due_only=False))
-        await soon(lambda: a.faults.dealt["slow"] == 1)
+        await until(lambda: a.faults.dealt["slow"] == 1)
         dying.cancel()
         account.keys = None
         await b.pipeline.accounts.probe(due_only=False)
@@ -105,7 +98,7 @@ async def test_who_dies_in_its_probe_is_followed_by_another(tmp_path: Path) -> N
         b.clock.advance(61)
         await b.pipeline.accounts.probe(due_only=False)
         assert not gate(b).state.paused
-        await soon(lambda: not gate(a).state.paused)
+        await until(lambda: not gate(a).state.paused)
 
 
 # --- circuit ---
@@ -113,7 +106,7 @@ async def test_who_dies_in_its_probe_is_followed_by_another(tmp_path: Path) -> N
 
 async def test_an_open_circuit_holds_both_and_work_comes_back_in_ones_and_twos(tmp_path: Path) -> None:
     async with two(tmp_path, deliver=False) as (a, b):
-        await soon(lambda: rooms(a) == rooms(b) == gate(a).in_flight // 2)
+        await until(lambda: rooms(a) == rooms(b) == gate(a).in_flight // 2)
         for _ in range(5):
             opened = gate(a).failed()
         assert opened
@@ -147,7 +140,7 @@ async def test_two_that_write_at_once_agree(tmp_path: Path) -> None:
         assert await a.pipeline.accounts.store(gate(a))
         await b.pipeline.accounts.resume(gate(b).account)
         assert gate(b).state.version == gate(a).state.version + 1
-        await soon(lambda: gate(a).state == gate(b).state)
+        await until(lambda: gate(a).state == gate(b).state)
 
 
 # --- what may run at once ---
@@ -189,8 +182,8 @@ async def test_who_comes_waits_until_it_is_known_and_who_ends_says_so(tmp_path: 
         assert rooms(a) == most
         async with replica(a, deliver=False) as b:
             assert rooms(b) in (1, most // 2), "the least, until the others have heard of it"
-            await soon(lambda: rooms(a) == rooms(b) == most // 2)
-        await soon(lambda: rooms(a) == most)
+            await until(lambda: rooms(a) == rooms(b) == most // 2)
+        await until(lambda: rooms(a) == most)
 
 
 # --- apply ---
@@ -200,7 +193,7 @@ async def test_what_is_applied_reaches_both(tmp_path: Path) -> None:
     async with two(tmp_path, deliver=False) as (a, b):
         file = tenant_file(a.base_url, enabled=False)
         await a.apply(file)
-        await soon(lambda: not b.directories.current.tenants[SID].connections[0].enabled)
+        await until(lambda: not b.directories.current.tenants[SID].connections[0].enabled)
         assert rooms(a, b) == 0
 
 
@@ -209,7 +202,7 @@ async def test_what_one_has_no_part_left_for_the_other_takes(tmp_path: Path, mon
     """All events come to A, and more of them until its part of what may run is used up and B has taken some."""
     monkeypatch.setattr(Freshdesk, "limits", {"all": (1_000_000, 60)})
     async with two(tmp_path) as (a, b):
-        await soon(lambda: rooms(a) == rooms(b) == gate(a).in_flight // 2)
+        await until(lambda: rooms(a) == rooms(b) == gate(a).in_flight // 2)
         started = a.pipeline.accounts.started
         begun: list[tuple[int, int]] = []
 
@@ -222,9 +215,9 @@ async def test_what_one_has_no_part_left_for_the_other_takes(tmp_path: Path, mon
         monkeypatch.setattr(a.pipeline.accounts, "started", seen)
         a.faults.latency_s = 1.0
         sent = 0
-        until = time.monotonic() + _SOON_S
+        end = time.monotonic() + _SOON_S
         while sent < 24 or not (gate(a).running > 0 and gate(b).running > 0):
-            assert time.monotonic() < until
+            assert time.monotonic() < end
             await a.missed(f"c{sent}", f"08888464{sent:03}")
             sent += 1
             if sent >= 24:
@@ -233,4 +226,4 @@ async def test_what_one_has_no_part_left_for_the_other_takes(tmp_path: Path, mon
         assert begun[0][1] == gate(a).in_flight // 2
         assert all(running <= part for running, part in begun), begun
         a.faults.latency_s = 0.0
-        await soon(lambda: len(a.tickets) == sent)
+        await until(lambda: len(a.tickets) == sent)

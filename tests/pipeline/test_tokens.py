@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
 from connector.adapter import Grant
@@ -23,6 +22,7 @@ from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox, open_box
 from tests.databases import config_in
 from tests.pipeline.world import ManualClock
+from tests.rig.listening import Server
 
 
 class LoginService:
@@ -54,7 +54,7 @@ async def stage(folder: Path) -> AsyncIterator[tuple[LoginService, Database, Sec
     app.router.add_post("/token", service.handle)
     config = config_in(folder)
     db = Database(config.database_url)
-    async with TestServer(app) as server, db.running():
+    async with Server(app) as server, db.running():
         box = open_box(config, db)
         sealed = box.seal({"settings": {"client_secret": "s3cret", "refresh_token": "refresh-1"}})
         await asyncio.to_thread(

@@ -2,65 +2,31 @@
 
 import asyncio
 import contextlib
-import functools
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
 
-from aiohttp.test_utils import TestServer
 from sqlalchemy import text
 
 from connector.config import Config
 from connector.kit.faults import Faults
-from connector.kit.standins import standins
-from connector.outbound import session
 from connector.pipeline.calls.accept import Received
 from connector.pipeline.delivery.dispatch import SLOTS
 from connector.pipeline.service import Pipeline
 from connector.store.engine.database import Database
 from connector.store.secrets import SecretBox, open_box
 from connector.tenants.apply import apply
-from connector.tenants.check import make_adapter
 from connector.tenants.directory import Directories
-from connector.tenants.file import parse
+from connector.tenants.file import TenantFile
 from connector.tenants.model import Tenant
 from tests.databases import config_in
-
-SID = "exotel535"
-CALLER = "08884643606"
-EXOPHONE = "08047494574"
-AGENT = "09711581199"
-#: Where browsers would reach the connector.
-PUBLIC_URL = "https://calls.example"
-RECORDING = f"https://recordings.exotel.com/exotelrecordings/{SID}/c1.mp3"
-
-
-@dataclass
-class ManualClock:
-    """Stands still in wall time until it is moved; monotonic time runs on, ahead by what was added."""
-
-    at: float = field(default_factory=lambda: float(int(time.time())))
-    ahead: float = 0.0
-
-    def now(self) -> float:
-        return self.at + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead
-
-    def advance(self, seconds: float) -> None:
-        self.ahead += seconds
-
-
-@functools.cache  # to look through all that is installed takes longer than to open a store
-def standin_of(adapter: str) -> ModuleType:
-    """The module that offers an adapter's stand-in: `standin`, `Account`, `SETTINGS`."""
-    module: ModuleType = standins()[adapter].load()
-    return module
+from tests.rig.clock import ManualClock
+from tests.rig.crm import first_user, standin_of
+from tests.rig.listening import listening
+from tests.rig.tenant import AGENT, CALLER, EXOPHONE, PUBLIC_URL, RECORDING, RUNG, SID, agent, connection, tenant
 
 
 def tenant_file(
@@ -75,27 +41,15 @@ def tenant_file(
 
     `exotel`: where Exotel is played by somebody else, and `recording_hosts` to where it may redirect.
     """
-    connection = {
-        "name": "support",
-        "adapter": adapter,
-        "settings": {**standin_of(adapter).SETTINGS, "base_url": base_url},
-        "agents": [
-            {"crm_id": "81007555518", "name": "Avnish", "email": "avnish@acme.example", "phone": "+919711581199"}
-        ],
-        **changes,
-    }
-    return {
-        "tenants": [
-            {
-                "sid": SID,
-                "api_key": "demo_key",
-                "api_token": "demo_token",
-                "exophones": {EXOPHONE: "Support line"},
-                **({"api_url": exotel, "recording_hosts": list(recording_hosts)} if exotel else {}),
-                "connections": [connection],
-            }
-        ]
-    }
+    told = connection(adapter, base_url, **{"agents": [agent("81007555518")], **changes})
+    at_exotel: dict[str, Any] = {"api_url": exotel, "recording_hosts": list(recording_hosts)} if exotel else {}
+    return {"tenants": [tenant(told, **at_exotel)]}
+
+
+__all__ = [
+    "AGENT", "CALLER", "EXOPHONE", "PUBLIC_URL", "RECORDING", "SID", "ManualClock", "World", "replica", "standin_of",
+    "tenant_file", "world",
+]  # fmt: skip
 
 
 @dataclass
@@ -190,10 +144,7 @@ class World:
         await asyncio.to_thread(self.db.transact, lambda c: c.execute(text(statement), values))
 
     async def apply(self, file: dict[str, Any]) -> None:
-        import yaml
-
-        parsed = parse(yaml.safe_dump(file), "test.yaml", {})
-        await asyncio.to_thread(apply, parsed, self.db, self.box)
+        await asyncio.to_thread(apply, TenantFile.model_validate(file), self.db, self.box)
         await self.directories.refresh()
 
     @property
@@ -228,10 +179,9 @@ async def world(
     faults = Faults()
     config = config_in(folder)
     db = Database(config.database_url, single_process=single_process)
-    async with TestServer(standin_of(adapter).standin(account, faults)) as server, db.running():
+    async with listening(standin_of(adapter).standin(account, faults)) as base_url, db.running():
         box = open_box(config, db)
         directories = Directories(db, box)
-        base_url = f"http://127.0.0.1:{server.port}"
         pipeline = Pipeline(
             db,
             box,
@@ -271,8 +221,7 @@ async def _outlive_claims(made: World) -> None:
 
 async def _own_agents(made: World, config: Config) -> list[dict[str, str]]:
     """The CRM's first user as the agent whom calls ring, as somebody would have mapped him."""
-    async with session(frozenset({"127.0.0.1"})) as client:
-        first, *_ = await make_adapter(client, made.tenant.connections[0], made.box, config).list_agents()
+    first = await first_user(made.tenant.connections[0], made.box, config)
     made.account.requests.clear()
     made.account.answers.clear()
-    return [{"crm_id": first.id, "name": first.name, "phone": "+919711581199"}]
+    return [{"crm_id": first.id, "name": first.name, "phone": RUNG}]

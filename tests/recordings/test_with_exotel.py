@@ -65,10 +65,10 @@ async def test_signed_links_where_the_keys_went_bad_for_files(tmp_path: Path, mo
     async with exotel(clock) as (account, peer), rig(tmp_path, peer, clock=clock) as r:
         account.signed_links = True
         path = await link_of(r, account)
-        await r.apply(api_token="not-it")
+        await r.change(api_token="not-it")
         refused = await r.get(path)
         assert (refused.status, (await refused.json())["error"]["code"]) == (502, "exotel_refused")
-        await r.apply()
+        await r.change()
         assert (await r.get(path)).status == 200
 
 

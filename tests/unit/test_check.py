@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 from aiohttp import hdrs, web
-from aiohttp.test_utils import TestServer
 from standins.freshdesk import SETTINGS, Account, standin
 
 from connector.store.queries.regions import keep_regions
 from connector.tenants import check
 from connector.tenants.check import Finding
+from tests.rig.listening import Server
 from tests.unit.conftest import Shop
 
 GOOD = "Basic ZGVtb19rZXk6ZGVtb190b2tlbg=="
@@ -29,8 +29,8 @@ def exotel(status: int) -> web.Application:
 
 async def found(shop: Shop, statuses: Mapping[str, int], kept: list[str], **said: str) -> Finding:
     async with (
-        TestServer(exotel(statuses["singapore"])) as singapore,
-        TestServer(exotel(statuses["mumbai"])) as mumbai,
+        Server(exotel(statuses["singapore"])) as singapore,
+        Server(exotel(statuses["mumbai"])) as mumbai,
     ):
         hosts = {"singapore": str(singapore.make_url("")), "mumbai": str(mumbai.make_url(""))}
         shop.apply(api_url={region: url.rstrip("/") for region, url in hosts.items()}, **said)
@@ -88,7 +88,7 @@ async def test_exotel_out_of_reach(shop: Shop) -> None:
 
 
 async def crm_finding(shop: Shop, account: Account, enabled: bool = True) -> Finding:
-    async with TestServer(standin(account)) as server:
+    async with Server(standin(account)) as server:
         settings = {**SETTINGS, "base_url": str(server.make_url("")).rstrip("/")}
         shop.apply(
             api_url="http://127.0.0.1:1",

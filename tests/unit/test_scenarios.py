@@ -7,13 +7,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from connector.errors import ConfigError
 from connector.exotel import CallEvent, parse_request
 from connector.simulate import play
 from connector.simulate.scenarios import AGENTS, EXOPHONE, SCENARIOS, Played
 from connector.simulate.target import HookTarget, parse_target
+from tests.rig.listening import Server
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -144,7 +144,7 @@ async def hook() -> AsyncIterator[tuple[Hook, HookTarget]]:
     hook = Hook()
     app = web.Application()
     app.router.add_route("*", "/h/token/{kind}", hook.answer)
-    async with TestServer(app) as server:
+    async with Server(app) as server:
         yield hook, parse_target(str(server.make_url("/h/token")))
 
 

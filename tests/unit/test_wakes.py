@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from connector.backoff import Backoff
 from connector.store.engine import notify
 from connector.store.engine.notify import NotifyWakes
 from tests.databases import Server
+from tests.rig.waiting import until
 
 
 @pytest.fixture
@@ -49,16 +49,6 @@ class Replica:
             await until(lambda: bool(self.connections))
             await asyncio.sleep(0.05)
             yield self
-
-
-async def until(true: Any) -> None:
-    """Waits for a condition; the test fails where it does not come."""
-    ends = time.monotonic() + 15
-    while time.monotonic() < ends:
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not come")
 
 
 async def test_what_one_offers_all_others_are_told(url: str) -> None:

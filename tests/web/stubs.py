@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 from pydantic import SecretStr
 
 from connector.adapter.options import Options
@@ -19,6 +19,7 @@ from connector.web.hooks.ingress import INGRESS, add_ingress
 from connector.web.hooks.ingress import Ingress as HookIngress
 from connector.web.hooks.origin import Network, Origin
 from connector.web.hooks.query import MOST_BYTES
+from tests.rig.listening import Server
 
 SID = "0025b4a2c1ed43a7b1cf162a"
 KEY, TOKEN, HOOK = "demo_key", "demo_token:with/odd@letters", "hook-token-of-exotel535-0001"
@@ -103,7 +104,7 @@ MakeClient = Callable[[web.Application], Client]
 
 
 def client_of(app: web.Application) -> Client:
-    return TestClient(TestServer(app))
+    return TestClient(Server(app))
 
 
 def basic(key: str = KEY, token: str = TOKEN) -> dict[str, str]:

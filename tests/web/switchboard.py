@@ -3,57 +3,45 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
-from sqlalchemy import text
-
-from connector.app import create_app
 from connector.config import Config
 from connector.kit.exotel import ExotelAccount, exotel_app
 from connector.kit.faults import Faults
 from connector.store.opening import opened
 from connector.tenants.apply import apply
-from connector.tenants.file import parse
-from connector.web.keys import DATABASE, DIRECTORIES
+from connector.tenants.file import TenantFile
+from connector.web.keys import DIRECTORIES
 from tests.databases import config_in
-from tests.pipeline.world import ManualClock, standin_of
-from tests.web.stubs import Client
+from tests.rig.clock import ManualClock
+from tests.rig.crm import standin_of
+from tests.rig.listening import listening
+from tests.rig.service import Service, service
+from tests.rig.tenant import CALLER, EXOPHONE, HOOK, SID, connection, tenant
+from tests.rig.waiting import until
 
-SID: Final = "exotel535"
-HOOK: Final = "hook-of-exotel535"
+__all__ = ["CALLER", "EXOPHONE", "HOOK", "SID", "Switchboard", "switchboard"]
+
 PUBLIC: Final = "https://calls.acme.example"
-CALLER: Final = "08884643606"
-EXOPHONE: Final = "08047494574"
 #: Agents, as Exotel and the tenant know them.
 ASHA, BINA, CHETAN = "+919711581101", "+919711581102", "+919711581103"
 FRONT_DESK: Final = "+918047494999"
 
 
 @dataclass
-class Switchboard:
+class Switchboard(Service):
     """A running service with one tenant."""
 
-    client: Client
     crm: Any
     crm_faults: Faults
     exotel: ExotelAccount
     exotel_faults: Faults
-    clock: ManualClock
     tenant: dict[str, Any]
-    config: Config
 
-    @property
-    def app(self) -> web.Application:
-        """The application that runs."""
-        assert self.client.app is not None
-        return self.client.app
-
-    async def ask(self, applet: str = "connect", call_sid: str = "c1", **params: str) -> dict[str, Any]:
+    async def answer(self, applet: str = "connect", call_sid: str = "c1", **params: str) -> dict[str, Any]:
         """The JSON that Exotel gets, asking as its documents say."""
         answer = await self.get(applet, call_sid, **params)
         assert answer.status == 200, await answer.text()
@@ -71,7 +59,7 @@ class Switchboard:
     async def failed(self, number: str, call_sid: str = "c1", status: str = "no-answer", **params: str) -> Any:
         """The request after an attempt to ring `number`."""
         told = {"DialWhomNumber": f"0{number[3:]}", "DialCallStatus": status, "CallType": "incomplete"}
-        return await self.ask("connect", call_sid, **{**told, "DialCallDuration": "17", **params})
+        return await self.answer("connect", call_sid, **{**told, "DialCallDuration": "17", **params})
 
     async def change(self, **changes: Any) -> None:
         """Applies the tenant with these changes, as another process would."""
@@ -86,25 +74,8 @@ class Switchboard:
 
     async def until_folded(self, call_sid: str) -> None:
         """Returns once the call's facts are in the store."""
-        for _ in range(500):
-            rows = await self.app[DATABASE].read(_summaries, call_sid)
-            if rows and rows[0]:
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("the call was never folded")
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Returns once it holds."""
-        for _ in range(3000):
-            if holds():
-                return
-            await asyncio.sleep(0.02)
-        raise AssertionError("it never held")
-
-
-def _summaries(connection: Any, call_sid: str) -> list[str | None]:
-    query = text("select summary from call where call_sid = :call_sid")
-    return [row[0] for row in connection.execute(query, {"call_sid": call_sid})]
+        query = "select summary from call where call_sid = :call_sid and summary is not null"
+        await until(lambda: self.rows(query, call_sid=call_sid))
 
 
 def user(number: str, *, on: bool = True, status: str = "free", call: str | None = None) -> dict[str, Any]:
@@ -125,7 +96,7 @@ def user(number: str, *, on: bool = True, status: str = "free", call: str | None
 def put(config: Config, tenant: Mapping[str, Any]) -> None:
     """Applies a file with one tenant."""
     with opened(config, make=True) as store:
-        apply(parse(json.dumps({"tenants": [tenant]}), "t.json", {}), store.db, store.box)
+        apply(TenantFile.model_validate({"tenants": [tenant]}), store.db, store.box)
 
 
 @contextlib.asynccontextmanager
@@ -139,34 +110,24 @@ async def switchboard(
     exotel.users = [user(number) for number in (ASHA, BINA, CHETAN)]
     crm_faults, exotel_faults = Faults(), Faults()
     async with (
-        TestServer(standin_of(crm).standin(account, crm_faults)) as crm_server,
-        TestServer(exotel_app(exotel, exotel_faults)) as exotel_server,
+        listening(standin_of(crm).standin(account, crm_faults)) as crm_url,
+        listening(exotel_app(exotel, exotel_faults)) as exotel_url,
     ):
-        file: dict[str, Any] = {
-            "sid": SID,
-            "api_key": "demo_key",
-            "api_token": "demo_token",
+        people = [
+            {"crm_id": crm_id, "name": name, "phone": number}
+            for crm_id, name, number in zip(users_of(account), ("Asha", "Bina"), (ASHA, BINA), strict=False)
+        ]
+        wish = {
             "hook_token": HOOK,
-            "api_url": f"http://127.0.0.1:{exotel_server.port}",
-            "exophones": {EXOPHONE: "Support line"},
+            "api_url": exotel_url,
             "applets": {"connect": {"main": {"fallback": [FRONT_DESK], **(connect or {})}}},
-            "connections": [
-                {
-                    "name": "crm",
-                    "adapter": crm,
-                    "settings": {**standin_of(crm).SETTINGS, "base_url": f"http://127.0.0.1:{crm_server.port}"},
-                    "agents": [
-                        {"crm_id": crm_id, "name": name, "phone": number}
-                        for crm_id, name, number in zip(users_of(account), ("Asha", "Bina"), (ASHA, BINA), strict=False)
-                    ],
-                }
-            ],
             **changes,
         }
+        file = tenant(connection(crm, crm_url, "crm", agents=people), **wish)
         config = replace(config_in(folder), public_url=PUBLIC)
         await asyncio.to_thread(put, config, file)
-        async with TestClient(TestServer(create_app(config, clock=clock))) as client:
-            yield Switchboard(client, account, crm_faults, exotel, exotel_faults, clock, file, config)
+        async with service(config, clock) as s:
+            yield Switchboard(s.client, config, clock, s.operator, account, crm_faults, exotel, exotel_faults, file)
 
 
 def users_of(account: Any) -> list[str]:

@@ -60,7 +60,7 @@ def numbers(answer: dict[str, Any]) -> list[str]:
 
 async def rung(board: Switchboard, call_sid: str = "c1") -> list[list[str]]:
     """All answers of one call where nobody ever picks up, as Exotel asks for them."""
-    answer = await board.ask(call_sid=call_sid)
+    answer = await board.answer(call_sid=call_sid)
     answers = [numbers(answer)]
     while answer["fetch_after_attempt"]:
         answer = await board.failed(numbers(answer)[-1], call_sid)
@@ -74,7 +74,7 @@ async def rung(board: Switchboard, call_sid: str = "c1") -> list[list[str]]:
 class TestAnswer:
     async def test_is_exactly_what_exotel_takes(self, board: Switchboard) -> None:
         owned(board)
-        assert await board.ask() == {
+        assert await board.answer() == {
             "fetch_after_attempt": True,
             "destination": {"numbers": [ASHA]},
             "record": False,
@@ -97,7 +97,7 @@ class TestAnswer:
             "start_call_playback": {"playback_to": "both", "type": "text", "value": "A call from {{ number }}"},
         }
         async with switchboard(tmp_path, connect=said, mask={"customer_numbers": "last_4"}) as board:
-            assert await board.ask() == {
+            assert await board.answer() == {
                 "fetch_after_attempt": True,
                 "destination": {"numbers": [BINA]},
                 "outgoing_phone_number": "+918047494574",
@@ -110,7 +110,7 @@ class TestAnswer:
             }
 
     async def test_nothing_is_stored(self, board: Switchboard) -> None:
-        await board.ask()
+        await board.answer()
         for table in ("call", "event", "delivery", "contact"):
             query = f"select count(*) from {table}"
             found = await board.app[DATABASE].read(lambda sql, query: sql.exec_driver_sql(query).scalar(), query)
@@ -136,12 +136,12 @@ class TestWhoIsRung:
         assert (await rung(board))[0] == [BINA]
 
     async def test_an_agent_who_calls_is_not_rung(self, board: Switchboard) -> None:
-        answer = await board.ask(CallFrom=BINA, From=BINA)
+        answer = await board.answer(CallFrom=BINA, From=BINA)
         assert numbers(answer) == [CHETAN]
 
     async def test_a_tenant_without_a_group_or_crm(self, tmp_path: Path) -> None:
         async with switchboard(tmp_path, connections=[]) as board:
-            answer = await board.ask()
+            answer = await board.answer()
             assert (numbers(answer), answer["fetch_after_attempt"]) == ([FRONT_DESK], False)
 
     @pytest.mark.parametrize("crm", ["freshsales", "zoho_crm"])
@@ -164,7 +164,7 @@ class TestWhoIsRung:
     @pytest.mark.usefixtures("both_databases")
     async def test_the_contact_is_kept_for_the_calls_deliveries(self, board: Switchboard) -> None:
         owned(board)
-        await board.ask()
+        await board.answer()
         asked = sum(board.crm.requests.values())
         assert asked == 2  # search, contact
         missed = {"CallFrom": CALLER, "From": CALLER, "To": EXOPHONE, "CallType": "incomplete", "Direction": "incoming"}
@@ -205,7 +205,7 @@ class TestSticky:
 
     async def test_another_callers_agent_is_not_mine(self, board: Switchboard) -> None:
         await self.talked(board, CHETAN)
-        assert numbers(await board.ask(CallFrom="09777773606", From="09777773606")) == [BINA]
+        assert numbers(await board.answer(CallFrom="09777773606", From="09777773606")) == [BINA]
 
 
 class TestDevices:
@@ -216,7 +216,7 @@ class TestDevices:
 
     async def test_where_nobody_is_left_the_fallback_is_rung(self, board: Switchboard) -> None:
         board.exotel.users = [user(number, on=False) for number in (ASHA, BINA, CHETAN)]
-        answer = await board.ask()
+        answer = await board.answer()
         assert (numbers(answer), answer["fetch_after_attempt"]) == ([FRONT_DESK], False)
 
     async def test_who_is_on_another_call_is_busy_and_on_this_one_is_not(self, board: Switchboard) -> None:
@@ -232,17 +232,17 @@ class TestDevices:
 
     async def test_who_becomes_free_is_rung_by_a_later_attempt(self, board: Switchboard) -> None:
         board.exotel.users = [user(BINA, status="busy"), user(CHETAN)]
-        assert numbers(await board.ask()) == [CHETAN]
+        assert numbers(await board.answer()) == [CHETAN]
         board.exotel.users = [user(BINA), user(CHETAN, status="busy")]
         board.clock.advance(6)
         assert numbers(await board.failed(CHETAN)) == [BINA]
 
     async def test_the_list_of_users_is_asked_for_every_few_seconds_only(self, board: Switchboard) -> None:
         for number in range(20):
-            await board.ask(call_sid=f"c{number}")
+            await board.answer(call_sid=f"c{number}")
         assert sum(board.exotel.requests.values()) == 1
         board.clock.advance(6)
-        await board.ask(call_sid="later")
+        await board.answer(call_sid="later")
         assert sum(board.exotel.requests.values()) == 2
 
     @pytest.mark.parametrize("fault", ["error_before", "reset_before", "slow"])
@@ -266,18 +266,18 @@ class TestSlowCrm:
         impatient()
         owned(board)
         board.crm_faults.latency_s = 0.3
-        answer = await asyncio.wait_for(board.ask(), 10)
+        answer = await asyncio.wait_for(board.answer(), 10)
         assert (numbers(answer), answer["fetch_after_attempt"]) == ([BINA], True)
         await self.looked_up(board)
         assert numbers(await board.failed(BINA)) == [ASHA]
 
     async def test_what_was_known_is_good_enough(self, board: Switchboard, impatient: Callable[[], None]) -> None:
         owned(board)
-        assert numbers(await board.ask()) == [ASHA]
+        assert numbers(await board.answer()) == [ASHA]
         impatient()
         board.crm_faults.odds = {"slow": 1.0}
         board.clock.advance(3600)
-        assert numbers(await asyncio.wait_for(board.ask(call_sid="c2"), 10)) == [ASHA]
+        assert numbers(await asyncio.wait_for(board.answer(call_sid="c2"), 10)) == [ASHA]
 
     @pytest.mark.parametrize("fault", ["error_before", "reset_before", "rate_limited", "slow"])
     async def test_a_broken_crm_costs_the_owner_alone(
@@ -286,13 +286,13 @@ class TestSlowCrm:
         impatient()
         owned(board)
         board.crm_faults.odds = {fault: 1.0}
-        assert numbers(await asyncio.wait_for(board.ask(), 10)) == [BINA]
+        assert numbers(await asyncio.wait_for(board.answer(), 10)) == [BINA]
 
     async def test_an_account_that_is_paused_or_broken_is_not_asked(self, board: Switchboard) -> None:
         owned(board)
         (connection,) = board.app[DIRECTORIES].current.connections.values()
         board.app[PIPELINE].accounts.gate(connection).pause("a new key is needed")
-        assert numbers(await board.ask()) == [BINA]
+        assert numbers(await board.answer()) == [BINA]
         assert not board.crm.requests
 
     async def test_the_last_answer_again_where_the_crm_knew_nobody_after_all(
@@ -301,7 +301,7 @@ class TestSlowCrm:
         impatient()
         async with switchboard(tmp_path) as board:
             board.crm_faults.latency_s = 0.3
-            first = await board.ask()
+            first = await board.answer()
             assert (numbers(first), first["fetch_after_attempt"]) == ([FRONT_DESK], True)
             await self.looked_up(board)
             second = await board.failed(FRONT_DESK)
@@ -313,7 +313,7 @@ async def test_hooks_are_acknowledged_while_callers_wait_for_slow_crms(tmp_path:
         board.crm_faults.odds = {"slow": 1.0}
         callers = [f"0888464{number:04d}" for number in range(30)]
         waiting = [
-            asyncio.create_task(board.ask(call_sid=f"w{place}", CallFrom=caller, From=caller))
+            asyncio.create_task(board.answer(call_sid=f"w{place}", CallFrom=caller, From=caller))
             for place, caller in enumerate(callers)
         ]
         await board.until(lambda: board.crm_faults.dealt["slow"] == len(callers))
@@ -328,7 +328,7 @@ async def test_hooks_are_acknowledged_while_callers_wait_for_slow_crms(tmp_path:
 class TestOneCall:
     async def test_requests_at_once_share_one_answer(self, board: Switchboard) -> None:
         owned(board)
-        answers = await asyncio.gather(*(board.ask() for _ in range(20)))
+        answers = await asyncio.gather(*(board.answer() for _ in range(20)))
         assert answers == [answers[0]] * 20
         assert numbers(answers[0]) == [ASHA]
         assert sum(board.crm.requests.values()) == 2
@@ -336,21 +336,21 @@ class TestOneCall:
         assert [numbers(answer) for answer in again] == [[BINA]] * 20
 
     async def test_a_repeated_request_moves_nobody_on(self, board: Switchboard) -> None:
-        assert [numbers(await board.ask()) for _ in range(3)] == [[BINA]] * 3
+        assert [numbers(await board.answer()) for _ in range(3)] == [[BINA]] * 3
         assert [numbers(await board.failed(BINA)) for _ in range(3)] == [[CHETAN]] * 3
 
     async def test_a_client_that_goes_away_takes_nobodys_answer(self, board: Switchboard) -> None:
         board.crm_faults.latency_s = 0.1
         owned(board)
-        gone = asyncio.create_task(board.ask())
+        gone = asyncio.create_task(board.answer())
         await asyncio.sleep(0.05)
         gone.cancel()
-        assert numbers(await board.ask()) == [ASHA]
+        assert numbers(await board.answer()) == [ASHA]
 
     async def test_calls_are_apart(self, board: Switchboard) -> None:
-        await board.ask()
+        await board.answer()
         assert numbers(await board.failed(BINA)) == [CHETAN]
-        assert numbers(await board.ask(call_sid="c2")) == [BINA]
+        assert numbers(await board.answer(call_sid="c2")) == [BINA]
 
     async def test_what_the_request_tells_counts_where_this_process_knows_nothing(self, board: Switchboard) -> None:
         """Another replica answered before, or this one was started anew."""
@@ -370,21 +370,21 @@ class TestOneCall:
     async def test_all_in_one_answer(self, tmp_path: Path) -> None:
         async with switchboard(tmp_path, connect={**GROUP, "fetch_after_attempt": False}) as board:
             owned(board)
-            answer = await board.ask()
+            answer = await board.answer()
             assert (numbers(answer), answer["fetch_after_attempt"]) == ([ASHA, BINA, CHETAN, FRONT_DESK], False)
 
     async def test_all_at_once(self, tmp_path: Path) -> None:
         parallel = {**GROUP, "parallel_ringing": {"max_parallel_attempts": 4}}
         async with switchboard(tmp_path, connect=parallel) as board:
             owned(board)
-            first, second = await board.ask(), await board.failed(ASHA)
+            first, second = await board.answer(), await board.failed(ASHA)
             assert "parallel_ringing" not in first
             assert numbers(second) == [BINA, CHETAN]
             assert second["parallel_ringing"] == {"activate": True, "max_parallel_attempts": 4}
             assert numbers(await board.failed(CHETAN)) == [FRONT_DESK]
             connect = {"main": {"fallback": [FRONT_DESK], **parallel, "fetch_after_attempt": False}}
             await board.change(applets={"connect": connect})
-            assert numbers(await board.ask(call_sid="c2")) == [ASHA, BINA, CHETAN]
+            assert numbers(await board.answer(call_sid="c2")) == [ASHA, BINA, CHETAN]
 
 
 HOSTILE = [
@@ -404,7 +404,7 @@ HOSTILE = [
 class TestHostile:
     @pytest.mark.parametrize("params", HOSTILE)
     async def test_somebody_is_rung_all_the_same(self, board: Switchboard, params: dict[str, str]) -> None:
-        answer = await board.ask(**params)
+        answer = await board.answer(**params)
         assert numbers(answer) == [BINA]
 
     async def test_without_a_call_one_answer_names_everybody(self, board: Switchboard) -> None:
@@ -417,13 +417,13 @@ class TestHostile:
             assert numbers(await answer.json()) == [BINA, CHETAN, FRONT_DESK]
 
     async def test_a_mistyped_name_rings_somebody(self, board: Switchboard) -> None:
-        assert numbers(await board.ask(name="mian")) == [BINA]
+        assert numbers(await board.answer(name="mian")) == [BINA]
 
     async def test_a_new_name_is_known_at_once(self, board: Switchboard) -> None:
         connect = {**board.tenant["applets"]["connect"], "night": {"fallback": [CHETAN]}}
         await board.change(applets={"connect": connect})
-        assert numbers(await board.ask(name="night")) == [CHETAN]
-        assert numbers(await board.ask(name="main", call_sid="c2")) == [BINA]
+        assert numbers(await board.answer(name="night")) == [CHETAN]
+        assert numbers(await board.answer(name="main", call_sid="c2")) == [BINA]
 
     async def test_a_failing_store_and_a_failing_choice(
         self, board: Switchboard, monkeypatch: pytest.MonkeyPatch
@@ -432,7 +432,7 @@ class TestHostile:
             raise RuntimeError("a mistake of ours")
 
         monkeypatch.setattr(lines.Lines, "find", broken)
-        assert numbers(await board.ask()) == [FRONT_DESK]
+        assert numbers(await board.answer()) == [FRONT_DESK]
 
 
 @asynccontextmanager
@@ -493,7 +493,7 @@ class TestOrigin:
             assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
             assert await answer.read() == b""
         assert not board.crm.requests
-        assert numbers(await board.ask()) == [ASHA]
+        assert numbers(await board.answer()) == [ASHA]
 
     @pytest.mark.parametrize("version", ["1.0", "1", "2.0", "x\ty"])
     async def test_every_version_is_answered_in_the_one_that_is_documented(

@@ -57,7 +57,7 @@ async def words(board: Switchboard, name: str, **params: str) -> str:
 
 
 async def test_gather(board: Switchboard) -> None:
-    assert await board.ask("gather", name="order", digits='"15246"') == {
+    assert await board.answer("gather", name="order", digits='"15246"') == {
         "gather_prompt": {"text": "You keyed 15246. Key your order."},
         "max_input_digits": 5,
         "finish_on_key": "",
@@ -65,7 +65,7 @@ async def test_gather(board: Switchboard) -> None:
         "repeat_menu": 2,
         "repeat_gather_prompt": {"audio_url": WAV.format("again")},
     }
-    assert await board.ask("gather", name="plain") == {
+    assert await board.answer("gather", name="plain") == {
         "gather_prompt": {"audio_url": WAV.format("ask")},
         "max_input_digits": 255,
         "finish_on_key": "#",
@@ -75,7 +75,7 @@ async def test_gather(board: Switchboard) -> None:
 
 
 async def test_playback(board: Switchboard) -> None:
-    assert await board.ask("playback") == {
+    assert await board.answer("playback") == {
         "start_call_playback": {"playback_to": "callee", "type": "text", "value": "From Support line"},
         "in_call_playback": {
             "start_delay": 5,
