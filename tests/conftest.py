@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tests import databases
+from tests.rig.shop import Shop, shop_in
 
 # Chance finds bugs while somebody is there to mend them; in CI the same commit gives the same verdict.
 settings.register_profile("ci", derandomize=True)
@@ -32,3 +34,10 @@ def both_databases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(databases, "current", stores)
     yield request.param
     stores.give_back()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A store with one tenant."""
+    with shop_in(tmp_path) as made:
+        yield made

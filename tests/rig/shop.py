@@ -1,10 +1,9 @@
-"""What unit tests of the command line's modules share: a store, and files applied to it."""
+"""A store, and files applied to it."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from connector.config import Config
 from connector.store.opening import Store, opened
@@ -34,9 +33,10 @@ class Shop:
         return self.db.transact(load, self.box).tenants["exotel535"]
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    config = config_in(tmp_path)
+@contextlib.contextmanager
+def shop_in(folder: Path) -> Iterator[Shop]:
+    """A shop with the store of this folder."""
+    config = config_in(folder)
     with opened(config, make=True) as store:
         shop = Shop(config, store)
         shop.apply()

@@ -28,7 +28,7 @@ from connector.store import schema
 from connector.store.engine.database import Database
 from connector.store.engine.migrate import _config, _scripts
 from tests.databases import Server
-from tests.unit.schemas import breaking, reflected
+from tests.store.schemas import breaking, reflected
 
 REVISIONS = [script.revision for script in reversed(list(_scripts().walk_revisions()))]
 

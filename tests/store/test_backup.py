@@ -17,7 +17,7 @@ from connector.store import schema
 from connector.store.backup import backup
 from connector.store.opening import opened
 from connector.tenants.directory import load
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 
 def restored_at(sql: Sql) -> float | None:

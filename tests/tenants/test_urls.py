@@ -8,7 +8,7 @@ from connector.exotel.parse import kind_of
 from connector.exotel.urls import URLS
 from connector.simulate.target import parse_target
 from connector.tenants import urls
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 pytestmark = pytest.mark.usefixtures("both_databases")
 

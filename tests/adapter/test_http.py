@@ -26,7 +26,7 @@ from connector.errors import (
     Rejected,
 )
 from connector.outbound import PublicOnly, is_public, session
-from tests.unit.peer import Answer, Peer, cuts, hangs, peer, says
+from tests.adapter.peer import Answer, Peer, cuts, hangs, peer, says
 
 LOCAL = frozenset({"127.0.0.1", "localhost"})
 

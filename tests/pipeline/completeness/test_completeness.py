@@ -14,8 +14,8 @@ from standins import freshsales as freshsales
 
 from connector.kit.faults import Faults
 from connector.store import schema
+from tests.pipeline.completeness.test_looks import sid
 from tests.pipeline.exotel_world import AGENT_E164, ExotelWorld, exotel_world
-from tests.pipeline.test_looks import sid
 from tests.pipeline.world import AGENT, EXOPHONE, RECORDING
 from tests.rig.listening import Server
 

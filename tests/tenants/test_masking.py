@@ -11,7 +11,7 @@ from connector.phone import WITHHELD
 from connector.store import schema
 from connector.tenants.file import parse
 from connector.tenants.masking import Mask, shown
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 NUMBER = "+918884643606"
 SPELLINGS = (

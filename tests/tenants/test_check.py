@@ -10,7 +10,7 @@ from connector.store.queries.regions import keep_regions
 from connector.tenants import check
 from connector.tenants.check import Finding
 from tests.rig.listening import Server
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 GOOD = "Basic ZGVtb19rZXk6ZGVtb190b2tlbg=="
 

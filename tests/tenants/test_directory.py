@@ -9,7 +9,7 @@ from connector.tenants.apply import apply
 from connector.tenants.directory import load
 from connector.tenants.file import TenantFile
 from connector.tenants.model import Directory
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 SIDS = ("acme1", "acme2", "acme3")
 

@@ -11,7 +11,7 @@ from connector.exotel.details import event_of, params_of, read_details, stored
 from connector.exotel.model import Call, CallEvent, NoRecording
 from connector.pipeline.calls.fold import Arrived, Known, fold
 from connector.pipeline.delivery.story import outcome_of
-from tests.unit.test_fold import (
+from tests.pipeline.calls.test_fold import (
     ANSWERED,
     CUSTOMER,
     EXOPHONE,

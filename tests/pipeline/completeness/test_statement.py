@@ -10,9 +10,9 @@ from connector.pipeline.completeness import statement as statements
 from connector.pipeline.completeness.statement import percent
 from connector.pipeline.upkeep.retention import Retention
 from connector.store.queries import sweeps, totals
+from tests.pipeline.completeness.test_looks import sid
+from tests.pipeline.completeness.test_sweep import backfill
 from tests.pipeline.exotel_world import exotel_world
-from tests.pipeline.test_looks import sid
-from tests.pipeline.test_sweeping import backfill
 from tests.pipeline.world import CALLER, EXOPHONE, tenant_file
 
 

@@ -19,6 +19,12 @@ from connector.store.secrets import SecretBox
 from connector.tenants.masking import Mask
 from connector.tenants.model import Connection, Tenant
 
+
+@pytest.fixture(autouse=True)
+def _on_both_databases() -> None:
+    """What is tried here needs no store: it is not run once for each database."""
+
+
 _AT = 1_760_000_000.0
 _BOX = SecretBox([base64.urlsafe_b64encode(b"k" * 32).decode()], b"r" * 32)
 _NOTHING = SecretStr("")

@@ -11,8 +11,8 @@ from connector.pipeline.completeness import sweep
 from connector.pipeline.completeness.sweep import EVERY_S, LAG_S, OVERLAP_S
 from connector.store.engine.database import single
 from connector.store.queries import sweeps
+from tests.pipeline.completeness.test_looks import popups, sid
 from tests.pipeline.exotel_world import ExotelWorld, exotel_world
-from tests.pipeline.test_looks import popups, sid
 from tests.pipeline.world import CALLER, tenant_file
 
 MISSED = f"Missed call from {CALLER}"

@@ -11,7 +11,7 @@ from connector.errors import ConfigError
 from connector.tenants import urls
 from connector.tenants.applets import Applets
 from connector.tenants.apply import apply_file
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 WAV = "https://cdn.acme.example/hello.wav"
 CONNECT: dict[str, Any] = {"fallback": ["08047494574"]}

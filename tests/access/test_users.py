@@ -12,7 +12,7 @@ from connector.errors import ConfigError
 from connector.store import schema
 from connector.store.queries import views
 from tests.databases import everything
-from tests.unit.conftest import Shop
+from tests.rig.shop import Shop
 
 pytestmark = pytest.mark.usefixtures("both_databases")
 
