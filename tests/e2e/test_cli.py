@@ -45,6 +45,7 @@ def connector(
 
 
 Run = Callable[[str], tuple[int, str, str]]
+Inside = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -58,6 +59,23 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     def run(arguments: str) -> tuple[int, str, str]:
         code = run_command(arguments.split())
         return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
+    """`connector` in this process."""
+
+    def run(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("CONNECTOR_")]:
+                patch.delenv(name)
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            patch.chdir(cwd)
+            code = run_command(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return run
 
@@ -130,75 +148,75 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_from_a_file_to_hooks_users_and_backups(tmp_path: Path) -> None:
+def test_from_a_file_to_hooks_users_and_backups(tmp_path: Path, inside: Inside) -> None:
     (tmp_path / "t.yaml").write_text(FILE)
     env = {"EXOTEL_TOKEN": "exotel-token", "CONNECTOR_PUBLIC_URL": "https://calls.example.com"}
 
-    unset = connector("apply", "t.yaml", cwd=tmp_path)
+    unset = inside("apply", "t.yaml", cwd=tmp_path)
     assert (unset.returncode, unset.stderr) == (
         2,
         "connector: tenants[0].api_token: the environment variable EXOTEL_TOKEN is not set\n",
     )
-    assert connector("apply", "t.yaml", cwd=tmp_path, env=env).stdout.splitlines() == [
+    assert inside("apply", "t.yaml", cwd=tmp_path, env=env).stdout.splitlines() == [
         "exotel535: added",
         "exotel535/desk: added (local, local/desk)",
     ]
-    assert connector("apply", "t.yaml", cwd=tmp_path, env=env).stdout == "Nothing changed.\n"
+    assert inside("apply", "t.yaml", cwd=tmp_path, env=env).stdout == "Nothing changed.\n"
 
-    before = connector("hook", "exotel535", cwd=tmp_path, env=env).stdout
-    after = connector("hook", "exotel535", "--rotate", cwd=tmp_path, env=env).stdout
+    before = inside("hook", "exotel535", cwd=tmp_path, env=env).stdout
+    after = inside("hook", "exotel535", "--rotate", cwd=tmp_path, env=env).stdout
     urls = [re.search(r"https://calls\.example\.com/h/\S+/pop", text) for text in (before, after)]
     assert urls[0]
     assert urls[1]
     assert urls[0][0] != urls[1][0]
 
-    token = connector("user", "add", "Anita", "--token", "--tenant", "exotel535", cwd=tmp_path)
+    token = inside("user", "add", "Anita", "--token", "--tenant", "exotel535", cwd=tmp_path)
     assert re.fullmatch(r"ctk_[\w-]{43}\n", token.stdout)
-    assert connector("calls", cwd=tmp_path).stdout == "No calls.\n"
-    assert connector("deliveries", "--state", "dead", cwd=tmp_path).stdout == "No deliveries.\n"
-    assert connector("replay", "--from", "1d", "--dry-run", cwd=tmp_path).returncode == 0
+    assert inside("calls", cwd=tmp_path).stdout == "No calls.\n"
+    assert inside("deliveries", "--state", "dead", cwd=tmp_path).stdout == "No deliveries.\n"
+    assert inside("replay", "--from", "1d", "--dry-run", cwd=tmp_path).returncode == 0
     with contextlib.closing(sqlite3.connect(tmp_path / "connector.db")) as store, store:
         store.execute(
             "insert into tombstone (tenant_id, call_sid, connection_id, slot, kind, made_at)"
             " values (1, 'old', 'c', 'ticket', 'ticket', 0)"
         )
-    pruned = connector("replay", "--call-sid", "old", cwd=tmp_path)
+    pruned = inside("replay", "--call-sid", "old", cwd=tmp_path)
     assert (pruned.returncode, "its records stay" in pruned.stderr) == (2, True)
-    assert "local" in connector("adapters", cwd=tmp_path).stdout
+    assert "local" in inside("adapters", cwd=tmp_path).stdout
 
-    assert connector("backup", "copy.db", cwd=tmp_path).stdout == "copy.db\ncopy.db.key\n"
-    again = connector("backup", "copy.db", cwd=tmp_path)
+    assert inside("backup", "copy.db", cwd=tmp_path).stdout == "copy.db\ncopy.db.key\n"
+    again = inside("backup", "copy.db", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (2, "connector: copy.db is in the way; a backup never overwrites\n")
-    assert connector("rekey", cwd=tmp_path).stdout == "Sealed 2 values with the newest key.\n"
+    assert inside("rekey", cwd=tmp_path).stdout == "Sealed 2 values with the newest key.\n"
     restored = {**env, "CONNECTOR_DATABASE_URL": "sqlite:///copy.db"}
-    assert connector("apply", "t.yaml", cwd=tmp_path, env=restored).stdout == "Nothing changed.\n"
-    assert "pop" in connector("hook", "exotel535", cwd=tmp_path, env=env).stdout
+    assert inside("apply", "t.yaml", cwd=tmp_path, env=restored).stdout == "Nothing changed.\n"
+    assert "pop" in inside("hook", "exotel535", cwd=tmp_path, env=env).stdout
 
 
-def test_recordings_are_listed_and_withdrawn(tmp_path: Path) -> None:
+def test_recordings_are_listed_and_withdrawn(tmp_path: Path, inside: Inside) -> None:
     (tmp_path / "t.yaml").write_text(FILE, encoding="utf-8")
-    assert connector("apply", "t.yaml", cwd=tmp_path, env={"EXOTEL_TOKEN": "t"}).returncode == 0
-    assert connector("recordings", "exotel535", cwd=tmp_path).stdout == "No recordings.\n"
-    refused = connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
+    assert inside("apply", "t.yaml", cwd=tmp_path, env={"EXOTEL_TOKEN": "t"}).returncode == 0
+    assert inside("recordings", "exotel535", cwd=tmp_path).stdout == "No recordings.\n"
+    refused = inside("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
     assert (refused.returncode, refused.stderr) == (2, "connector: exotel535 has no recording of a call 'c1'.\n")
     with sqlite3.connect(tmp_path / "connector.db") as sql:
         sql.execute("insert into call (id, tenant_id, call_sid, created_at) values (1, 1, 'c1', 0)")
         row = "1, 1, 'https://recordings.exotel.com/exotelrecordings/exotel535/c1.mp3', 'ready', 9, '0a'"
         sql.execute(f"insert into recording (tenant_id, call_id, url, state, size, name) values ({row})")
-    listed = json.loads(connector("recordings", "exotel535", "--json", cwd=tmp_path).stdout)
+    listed = json.loads(inside("recordings", "exotel535", "--json", cwd=tmp_path).stdout)
     assert (listed["call_sid"], listed["bytes"], listed["withdrawn_at"]) == ("c1", 9, None)
     assert listed["open_until"] == "1970-01-31T00:00:00Z"
-    assert connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path).stdout == "Withdrew 1 link.\n"
-    again = connector("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
+    assert inside("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path).stdout == "Withdrew 1 link.\n"
+    again = inside("recordings", "exotel535", "--revoke", "c1", cwd=tmp_path)
     assert again.stdout == "They were withdrawn before.\n"
-    assert "ended with the old key" in connector("rekey", cwd=tmp_path).stdout
+    assert "ended with the old key" in inside("rekey", cwd=tmp_path).stdout
 
 
-def test_what_is_lost_without_a_public_address_is_said(tmp_path: Path) -> None:
+def test_what_is_lost_without_a_public_address_is_said(tmp_path: Path, inside: Inside) -> None:
     desk = "{name: help, adapter: freshdesk, settings: {domain: acme, api_key: k}}"
     (tmp_path / "t.yaml").write_text(f"tenants: [{{sid: t1, api_key: k, api_token: t, connections: [{desk}]}}]")
-    said = connector("apply", "t.yaml", cwd=tmp_path).stderr
+    said = inside("apply", "t.yaml", cwd=tmp_path).stderr
     assert said.startswith("connector: warning: CONNECTOR_PUBLIC_URL is not set: records of t1/help say")
     assert said.count("\n") == 1
-    quiet = connector("apply", "t.yaml", cwd=tmp_path, env={"CONNECTOR_PUBLIC_URL": "https://calls.example.com"})
+    quiet = inside("apply", "t.yaml", cwd=tmp_path, env={"CONNECTOR_PUBLIC_URL": "https://calls.example.com"})
     assert quiet.stderr == ""
