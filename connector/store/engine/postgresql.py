@@ -4,17 +4,19 @@ Writes run where they are asked for, in the service's event loop (`store.lanes`)
 long between two statements (a directory of thousands of connections), so they have a loop on a thread of their own.
 
 Sessions give up by themselves: a process that is frozen inside a transaction holds the others' rows for
-`idle_in_transaction_session_timeout` at the most (docs/design.md §7).
+`idle_in_transaction_session_timeout` at the most (docs/design.md §7). Where that does not count, whoever waits for such
+a row ends the session that holds it.
 """
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 import asyncpg
-from sqlalchemy import URL
+from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -23,6 +25,8 @@ from connector.errors import ConfigError, StoreBusy
 from connector.store.engine.lanes import Lanes
 from connector.store.engine.notify import NotifyWakes
 from connector.store.engine.writer import Change, Told, WriteRequest, is_one_statement, together
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -38,6 +42,16 @@ _SESSION: Final = {
 _ACCEPTING: Final = {**_SESSION, "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 #: Readers hold no row, and one that builds a large directory is busy meanwhile.
 _READER: Final = {**_SESSION, "idle_in_transaction_session_timeout": "30000"}
+#: A row was waited for as long as `lock_timeout` lets us.
+_LOCKED: Final = "55P03"
+#: Ends sessions of ours that hold others up and say no more. The driver prepares a statement and then has it carried
+#: out; a process that is frozen between the two keeps its rows, since the server counts that wait against no limit.
+_END_SILENT: Final = text(
+    "select pid, pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+    " and usename = current_user and application_name = 'connector' and pid <> pg_backend_pid()"
+    " and state = 'active' and wait_event = 'ClientRead' and xact_start is not null"
+    " and state_change < clock_timestamp() - interval '1.5 seconds'"
+)
 _CONNECT_S: Final = 3.0
 #: Longer than the server's own limits: this one is for a server that does not answer at all.
 _ANSWER_S: Final = 8.0
@@ -127,10 +141,23 @@ class PostgresStore:
         try:
             return [(result, None) for result in await self._together(change, batch)]
         except Exception as error:
+            if _code(error) == _LOCKED:
+                await self._end_silent()
             trouble = _trouble(error)
             if len(batch) == 1 or isinstance(trouble, _Broken):
                 return [(None, trouble)] * len(batch)
         return [(await self._commit(change, [asked]))[0] for asked in batch]
+
+    async def _end_silent(self) -> None:
+        assert self._accepts is not None
+        try:
+            async with self._accepts.connect() as connection, _given_up(connection), connection.begin():
+                ended = (await connection.execute(_END_SILENT)).all()
+        except Exception as error:  # whoever waits for the row tries again, and so is this
+            log.warning("sessions that say no more could not be ended", extra={"error": _words(error)})
+            return
+        if ended:
+            log.warning("sessions that held others up and said no more were ended", extra={"sessions": len(ended)})
 
     async def _together(self, change: Change, batch: Sequence[WriteRequest]) -> list[Any]:
         assert self._accepts is not None

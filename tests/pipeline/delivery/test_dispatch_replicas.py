@@ -222,17 +222,25 @@ async def test_replicas_that_accept_the_same_calls_at_once_store_each_event_once
         assert [row["version"] for row in versions] == [3] * 40
 
 
-async def test_a_frozen_process_holds_an_accept_for_two_seconds_at_most(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_mid_statement", [False, True], ids=["between statements", "in mid-statement"])
+async def test_a_frozen_process_holds_an_accept_for_two_seconds_at_most(tmp_path: Path, in_mid_statement: bool) -> None:
     async with world(tmp_path, deliver=False) as w:
         await w.missed("sid1")
         # As a process that is stopped between two statements of its transaction, in a session like ours.
         frozen = await asyncpg.connect(w.db.url, server_settings=postgresql._SESSION)
         await frozen.execute("begin")
         await frozen.execute("update delivery set owner = 'frozen'")
+        if (
+            in_mid_statement
+        ):  # prepared, and not yet carried out: the server counts this wait against no limit of its own
+            await frozen.prepare("select 1")
         async with asyncio.timeout(8):  # two seconds, and what a busy machine adds
             await w.answered("sid1")
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):  # the server has ended the session
-            await frozen.execute("commit")
+
+        async def is_ended() -> bool:
+            return bool(frozen.is_closed())
+
+        await until(is_ended)  # by the server
         (row,) = await w.rows("select version, owner from delivery")
         assert (row["version"], row["owner"]) == (2, None)
 
