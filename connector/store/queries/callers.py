@@ -13,7 +13,7 @@ _MOST_CALLS = 20
 
 _TALKED = text(
     "select summary from call where tenant_id = :tenant_id and customer = :customer and created_at >= :since"
-    " and summary is not null order by created_at desc limit :most"
+    " and summary is not null order by created_at desc, id desc limit :most"
 )
 _KNOWN_CONTACT = text(
     "select kind, ref_id, url from contact where connection_id = :connection_id and number = :number"

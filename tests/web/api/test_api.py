@@ -16,7 +16,7 @@ from connector.acts.office import Office
 from connector.clock import SYSTEM
 from connector.config import Config
 from connector.errors import StoreBusy
-from connector.pipeline.delivery.replay import Replayed
+from connector.pipeline.delivery.replay import Replayed, ReplayWish
 from connector.pipeline.service import Pipeline
 from connector.store import schema
 from connector.store.engine.database import Database
@@ -38,11 +38,11 @@ pytestmark = pytest.mark.usefixtures("both_databases")
 class StubReplay:
     """Keeps what was asked for."""
 
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[tuple[ReplayWish, bool]] = field(default_factory=list)
     was: dict[str, str] = field(default_factory=lambda: {"subject": "a"})
 
-    async def replay(self, tenant_id: int, **wish: Any) -> list[Replayed]:
-        self.asked.append({"tenant_id": tenant_id, **wish})
+    async def replay(self, wish: ReplayWish, *, dry_run: bool = False) -> list[Replayed]:
+        self.asked.append((wish, dry_run))
         change = {
             "slot": "ticket",
             "kind": "ticket",
@@ -50,7 +50,7 @@ class StubReplay:
             "was": self.was,
             "now": {"subject": "b"},
         }
-        return [Replayed(call_sid(1), "support", "c1", [change], queued=not wish["dry_run"])]
+        return [Replayed(call_sid(1), "support", "c1", [change], queued=not dry_run)]
 
 
 @dataclass
@@ -427,7 +427,7 @@ class TestReplay:
         status, body = await api.post("/api/v1/replay", {"tenant": MINE, "call_sid": call_sid(1)})
         assert status == 200
         assert body["calls"][0]["queued"] is True
-        assert api.replay.asked[0] | {"tenant_id": 1, "call_sid": call_sid(1), "dry_run": False} == api.replay.asked[0]
+        assert api.replay.asked == [(ReplayWish(1, call_sid(1)), False)]
         audited = await api.db.read(lambda sql: sql.execute(select(schema.audit.c.who, schema.audit.c.what)).all())
         assert [tuple(row) for row in audited] == [("api:1", "replay")]
 
@@ -436,17 +436,8 @@ class TestReplay:
         status, body = await api.post("/api/v1/replay", {**asked, "dry_run": True, "recreate": True})
         assert status == 200
         assert body["calls"][0]["changes"][0]["action"] == "update"
-        assert api.replay.asked == [
-            {
-                "tenant_id": 1,
-                "call_sid": None,
-                "since": AT,
-                "until": AT + 86400,
-                "connection_id": "c1",
-                "dry_run": True,
-                "recreate": True,
-            }
-        ]
+        wish = ReplayWish(1, since=AT, until=AT + 86400, connection_id="c1", recreate=True)
+        assert api.replay.asked == [(wish, True)]
         assert await api.db.read(lambda sql: sql.execute(select(schema.audit.c.id)).all()) == []
 
     @pytest.mark.parametrize(
