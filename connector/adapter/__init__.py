@@ -20,7 +20,7 @@ from connector.adapter.dialect import Dialect
 from connector.adapter.families import Chat, Desk, EditableNotes, Files, Leads, Owners, Sales, Tasks
 from connector.adapter.fields import Described, Fields, by_part
 from connector.adapter.forms import file_form
-from connector.adapter.http import Answer, CrmHttp, retry_after
+from connector.adapter.http import Answer, CrmHttp
 from connector.adapter.keys import is_marked, marked, signed, stamp, stamped
 from connector.adapter.lookups import Listing, below
 from connector.adapter.options import (
@@ -40,6 +40,7 @@ from connector.adapter.records import Agent, Checked, Entry, Grant, Home, Kind, 
 from connector.adapter.settings import Settings, grant_of, own_host, pasted, pasted_host, region
 from connector.adapter.tickets import TicketRule
 from connector.adapter.values import began_at, count, iso, iso_utc, link, one_line, subject_of
+from connector.outbound import retry_after
 from connector.phone import Caller, Spelling, alike
 
 __all__ = [

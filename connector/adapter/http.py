@@ -32,8 +32,7 @@ from connector.errors import (
 )
 from connector.observe import metrics
 from connector.observe.redact import HIDDEN, mask_numbers, redact
-from connector.outbound import Progress, lost, passing, whole
-from connector.outbound import retry_after as retry_after
+from connector.outbound import Progress, lost, passing, retry_after, whole
 
 #: Monotonic time before which the bytes of a write must leave: the end of the claim minus the CRM's settling time.
 send_before: ContextVar[float | None] = ContextVar("send_before", default=None)

@@ -213,11 +213,11 @@ class Pipeline:
         return self.accounts.adapter(connection)
 
     async def place(self, tenant: Tenant, wish: DialWish, who: str) -> Placement:
-        """Places a call; see `pipeline.placing`. Raises `Declined`, `StoreBusy`."""
+        """Places a call; see `click_to_call.placing`. Raises `Declined`, `StoreBusy`."""
         return await self.placing.place(tenant, wish, who)
 
     async def replay(self, wish: ReplayWish, *, dry_run: bool = False) -> list[Replayed]:
-        """Plans calls anew under the newest options; see `pipeline.replay`."""
+        """Plans calls anew under the newest options; see `delivery.replay`."""
         if dry_run:
             return await self._db.read(
                 replaying.preview, self._directories.current, wish, self._clock.now(), self._links

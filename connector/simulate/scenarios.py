@@ -62,7 +62,7 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a CRM should have of a call, by its families; variants are those of `pipeline.words`."""
+    """What a CRM should have of a call, by its families; variants are those of `words.defaults`."""
 
     #: Which ticket a desk has; None: none.
     ticket: str | None

@@ -13,7 +13,7 @@ import pytest
 
 from connector import outbound
 from connector.adapter import Adapter, Agent, Caller, Checked, Home, Kind, Ref, Settings
-from connector.adapter.http import CrmHttp, Unlimited, retry_after, send_before
+from connector.adapter.http import CrmHttp, Unlimited, send_before
 from connector.errors import (
     AuthFailed,
     ConfigError,
@@ -25,7 +25,7 @@ from connector.errors import (
     RateLimited,
     Rejected,
 )
-from connector.outbound import PublicOnly, is_public, session
+from connector.outbound import PublicOnly, is_public, retry_after, session
 from tests.adapter.peer import Answer, Peer, cuts, hangs, peer, says
 
 LOCAL = frozenset({"127.0.0.1", "localhost"})

@@ -2,7 +2,7 @@
 
 The row is durable before Exotel hears of the call, and Connect is never repeated: it has no idempotency key, and a
 request that was given up may still ring the agent (docs/reference/exotel.md §6.1). What came of an unsure one is
-learned from its callback, which carries the row's token as CustomField, or looked for at Exotel (`pipeline.unsure`).
+learned from its callback, which carries the row's token as CustomField, or looked for at Exotel (`unsure`).
 """
 
 import asyncio

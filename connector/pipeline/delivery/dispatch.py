@@ -6,7 +6,7 @@ CRM does not hold the others' calls; without others it may take more, up to half
 
 Hints make it soon (accept and finished attempts say where work is), a look at the due rows makes it sure: every second
 where this process is alone with its store, else every 15 s or so, and what there is no room for is offered to the
-others meanwhile (`store.wakes`).
+others meanwhile (`store.engine.wakes`).
 """
 
 import asyncio

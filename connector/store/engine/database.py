@@ -4,7 +4,7 @@ A write is a function `(connection, rows) -> results`, one result per row. Whate
 gathers; then each function runs once with all its rows, in one transaction (group commit). If one fails, the
 transaction is rolled back and every row is tried alone, so that a bad row hurts nobody but its owner.
 
-The functions are the same on SQLite (`store.sqlite`) and PostgreSQL (`store.postgresql`); how they are run is not.
+The functions are the same on SQLite (`engine.sqlite`) and PostgreSQL (`engine.postgresql`); how they are run is not.
 """
 
 import contextlib

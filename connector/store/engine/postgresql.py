@@ -1,6 +1,6 @@
 """The store on PostgreSQL: any number of processes, writes in the event loop, reads and commands beside it.
 
-Writes run where they are asked for, in the service's event loop (`store.lanes`). Reads and commands may compute for
+Writes run where they are asked for, in the service's event loop (`engine.lanes`). Reads and commands may compute for
 long between two statements (a directory of thousands of connections), so they have a loop on a thread of their own.
 
 Sessions give up by themselves: a process that is frozen inside a transaction holds the others' rows for

@@ -1,6 +1,6 @@
 """Group commit: whatever was asked for since the last commit is committed together.
 
-`Writer` is a thread that does so (SQLite); `store.lanes` does it in the event loop (PostgreSQL).
+`Writer` is a thread that does so (SQLite); `engine.lanes` does it in the event loop (PostgreSQL).
 """
 
 import asyncio
